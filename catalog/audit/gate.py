@@ -1,0 +1,87 @@
+"""The one function that moves a thing from state to state."""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from django.db import models, transaction
+from django.db.models import F
+
+from catalog.audit.services import record
+from catalog.common.errors import StateConflict
+from catalog.common.models import AbstractEvent, Stateful
+from catalog.common.states import StateTable
+from catalog.tenancy.policy import Actor
+
+
+def append_event(
+    subject: Stateful,
+    event_model: type[AbstractEvent],
+    *,
+    kind: str,
+    actor: str,
+    now: datetime,
+    data: dict[str, Any] | None = None,
+) -> int:
+    """Write the next event of ``subject``; returns its number.
+
+    Taking the number updates the subject's row, which serialises writers, so numbers become visible in their order and a
+    reader that remembers the last one it saw misses nothing.
+    """
+    with transaction.atomic():
+        manager = type(subject)._default_manager
+        manager.filter(pk=subject.pk).update(seq=F("seq") + 1)
+        subject.seq = manager.values_list("seq", flat=True).get(pk=subject.pk)
+        event_model._default_manager.create(
+            **{event_model.subject_field: subject},
+            seq=subject.seq, at=now, kind=kind, actor=actor, data=data or {},
+        )  # fmt: skip
+    return subject.seq
+
+
+def move(
+    subject: Stateful,
+    to: str,
+    *,
+    table: StateTable,
+    event_model: type[AbstractEvent],
+    actor: Actor,
+    now: datetime,
+    tenant_id: uuid.UUID | None,
+    data: dict[str, Any] | None = None,
+    guard: models.Q | None = None,
+    **changes: Any,
+) -> None:
+    """Move ``subject`` to ``to``: table checked, compare-and-set in the database, event row and audit entry, all or nothing.
+
+    :param guard: a further condition the row must still meet, for example the attempt a flow works for.
+    :param changes: other fields to set in the same statement.
+    :raises StateConflict: the table forbids it, or somebody else moved the row first (nothing has changed).
+    """
+    frm: str = subject.state  # type: ignore[attr-defined]  # every Stateful model declares its own choices
+    if not table.allows(frm, to):
+        raise StateConflict(state=frm, wanted=to, subject=str(subject.pk))
+    values: dict[str, Any] = {"state": to, "state_since": now, "deadline": table.deadline(to, now), **changes}
+    with transaction.atomic():
+        won = (
+            type(subject)
+            ._default_manager.filter(guard or models.Q(), **{"pk": subject.pk, "state": frm})
+            .update(**values)
+        )
+        if not won:
+            raise StateConflict(state=frm, wanted=to, subject=str(subject.pk))
+        for name, value in values.items():
+            setattr(subject, name, value)
+        append_event(
+            subject, event_model, kind="state", actor=actor.name, now=now, data={"from": frm, "to": to, **(data or {})}
+        )
+        record(
+            actor,
+            f"{table.name}.{to}",
+            subject_type=table.name,
+            subject_id=str(subject.pk),
+            tenant_id=tenant_id,
+            before={"state": frm},
+            after={"state": to, **(data or {})},
+            now=now,
+        )

@@ -1,0 +1,51 @@
+"""Every row lock of the product, in the order in which a transaction may take them.
+
+A transaction that needs several takes them in the order of their numbers, and rows of one kind by ascending primary key;
+so no two transactions can wait for each other.
+
+1. orders.Order   2. instances.ServiceInstance   3. quotas.Quota   4. pool.Host   5. pool.Inventory
+6. ipam.IPAddress   7. leases.Lease   8. dispatch.Job   9. audit chain
+
+SQLite has one writer at a time (``transaction_mode=IMMEDIATE``); there the same calls lock nothing and need not.
+"""
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from django.db import connection
+from django.db.models import Model, QuerySet
+
+M = TypeVar("M", bound=Model)
+
+
+def lock(queryset: "QuerySet[M]", *, skip_locked: bool = False) -> "QuerySet[M]":
+    """``queryset`` in primary key order, its own rows locked until the transaction ends.
+
+    :param skip_locked: leave out rows another transaction holds, instead of waiting for them.
+    """
+    if not connection.features.has_select_for_update:
+        return queryset.order_by("pk")
+    return queryset.order_by("pk").select_for_update(skip_locked=skip_locked, of=("self",))
+
+
+def lock_one(model: type[M], pk: Any) -> M:
+    """One row, locked. Raises ``model.DoesNotExist``."""
+    return lock(model._default_manager.filter(pk=pk)).get()
+
+
+def lock_all(model: type[M], pks: Iterable[Any]) -> list[M]:
+    """The rows of these primary keys, locked in order; missing ones are left out."""
+    return list(lock(model._default_manager.filter(pk__in=list(pks))))
+
+
+def advisory_lock(key: int) -> bool:
+    """Take a lock that belongs to no row until the transaction ends; False when another transaction holds it.
+
+    Always True on SQLite, whose transactions exclude each other.
+    """
+    if connection.vendor != "postgresql":
+        return True
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [key])
+        row = cursor.fetchone()
+    return bool(row and row[0])

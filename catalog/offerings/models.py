@@ -1,0 +1,78 @@
+"""What is on sale: offerings and plans, and the manifest versions they are built from."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from catalog.common.models import UUIDModel
+
+
+class Publication(models.TextChoices):
+    DRAFT = "draft", _("draft")
+    PUBLISHED = "published", _("published")
+    HIDDEN = "hidden", _("hidden")
+
+
+class Offering(UUIDModel):
+    """A product on sale. Texts and order of display are curated in the admin; what it does is said by its manifest."""
+
+    slug = models.CharField(max_length=40, unique=True)
+    name_en = models.CharField(max_length=100)
+    name_ko = models.CharField(max_length=100)
+    summary_en = models.CharField(max_length=300, blank=True)
+    summary_ko = models.CharField(max_length=300, blank=True)
+    category = models.CharField(max_length=40)
+    icon = models.CharField(max_length=40, default="box")
+    publication = models.CharField(max_length=10, choices=Publication.choices, default=Publication.DRAFT)
+    display_order = models.PositiveIntegerField(default=100)
+
+    class Meta:
+        ordering = ("display_order", "slug")
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class OfferingVersion(UUIDModel):
+    """A manifest exactly as it was loaded; never changed. Orders keep the one that built them."""
+
+    offering = models.ForeignKey(Offering, on_delete=models.PROTECT, related_name="versions")
+    version = models.CharField(max_length=40)
+    git_revision = models.CharField(max_length=64)
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the canonical manifest")
+    manifest = models.JSONField()
+    loaded_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("offering", "-loaded_at")
+        constraints = [models.UniqueConstraint(fields=("offering", "version"), name="offering_version_once")]
+
+    def __str__(self) -> str:
+        return f"{self.offering.slug} {self.version}"
+
+
+class Plan(UUIDModel):
+    """A size and price of an offering. Price, texts, publication and narrowing are curated; the rest follows the manifest."""
+
+    class Topology(models.TextChoices):
+        SLICE = "slice", _("slice of a host shared within the affiliate")
+        DEDICATED = "dedicated", _("whole host")
+
+    offering = models.ForeignKey(Offering, on_delete=models.PROTECT, related_name="plans")
+    version = models.ForeignKey(OfferingVersion, on_delete=models.PROTECT, related_name="plans")
+    slug = models.CharField(max_length=40)
+    name_en = models.CharField(max_length=100)
+    name_ko = models.CharField(max_length=100)
+    publication = models.CharField(max_length=10, choices=Publication.choices, default=Publication.DRAFT)
+    topology = models.CharField(max_length=10, choices=Topology.choices)
+    resources = models.JSONField(help_text="resource class → amount of one host")
+    traits = models.JSONField(default=list, blank=True)
+    price_krw_month = models.PositiveIntegerField()
+    narrowing = models.JSONField(default=dict, blank=True, help_text="parameter → JSON Schema keywords that narrow it")
+    display_order = models.PositiveIntegerField(default=100)
+
+    class Meta:
+        ordering = ("offering", "display_order", "slug")
+        constraints = [models.UniqueConstraint(fields=("offering", "slug"), name="plan_once_per_offering")]
+
+    def __str__(self) -> str:
+        return f"{self.offering.slug}/{self.slug}"

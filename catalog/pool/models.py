@@ -1,0 +1,197 @@
+"""Hardware: zones, hosts, what they have, what they are, and the evidence that they are clean."""
+
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from catalog.common.models import AbstractEvent, Stateful, UUIDModel
+from catalog.pool.states import HostState
+from catalog.tenancy.models import SLUG, Tenant
+
+RESOURCE_CLASS = RegexValidator(r"\A[A-Z][A-Z0-9_]{1,39}\Z", _("Capital letters, digits and _, such as VCPU."))
+HOST_NAME = RegexValidator(r"\A[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z", _("A host name of a–z, 0–9 and -."))
+
+VCPU, MEMORY_MB, DISK_GB = "VCPU", "MEMORY_MB", "DISK_GB"
+
+
+class Zone(UUIDModel):
+    """Where hardware stands; served by a Prefect work pool of the same name."""
+
+    class Kind(models.TextChoices):
+        SHARED = "shared", _("shared")
+        LOCAL = "local", _("local to one affiliate")
+        EXTERNAL = "external", _("external")
+
+    slug = models.CharField(max_length=40, unique=True, validators=[SLUG])
+    name_ko = models.CharField(max_length=100)
+    name_en = models.CharField(max_length=100)
+    kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.SHARED)
+    tenant = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.PROTECT, related_name="local_zones")
+    wipe_driver = models.CharField(max_length=40, default="rack")
+
+    class Meta:
+        ordering = ("slug",)
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(kind="local", tenant__isnull=False) | (~Q(kind="local") & Q(tenant__isnull=True)),
+                name="zone_local_has_tenant",
+                violation_error_message=_("A local zone needs its affiliate; any other zone must have none."),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class Trait(models.Model):
+    """A fact a host has and a plan can require, such as ``ssd``."""
+
+    name = models.CharField(max_length=40, unique=True, validators=[SLUG])
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Baseline(models.Model):
+    """What a pristine host looks like: the document the check after a wipe compares with. Shared by hosts of one image."""
+
+    digest = models.CharField(max_length=64, unique=True)
+    document = models.BinaryField(help_text="zlib-compressed canonical JSON")
+    taken_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.digest[:12]
+
+
+class Host(UUIDModel, Stateful):
+    """One machine of the pool.
+
+    ``owner`` bought it; ``holder`` uses it now. ``proven_clean`` is False from the first build on, until a passed check with a
+    certificate. ``generation`` counts its lives: it grows with each wipe. ``attempt`` is the newest run of a host flow.
+    """
+
+    name = models.CharField(max_length=63, unique=True, validators=[HOST_NAME])
+    zone = models.ForeignKey(Zone, on_delete=models.PROTECT, related_name="hosts")
+    owner = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.PROTECT, related_name="owned_hosts")
+    holder = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.PROTECT, related_name="held_hosts")
+    exclusive = models.BooleanField(default=False, help_text="held as a whole by one instance")
+    state = models.CharField(max_length=20, choices=HostState.choices, default=HostState.ENROLLED)
+    proven_clean = models.BooleanField(default=False)
+    generation = models.PositiveIntegerField(default=1)
+    attempt = models.PositiveIntegerField(default=0)
+    address = models.GenericIPAddressField(unique=True)
+    ssh_port = models.PositiveIntegerField(default=22)
+    ssh_user = models.CharField(max_length=32, default="ops")
+    facts = models.JSONField(default=dict, blank=True)
+    traits = models.ManyToManyField(Trait, blank=True, related_name="hosts")
+    baseline = models.ForeignKey(Baseline, null=True, blank=True, on_delete=models.PROTECT)
+    last_seen_at = models.DateTimeField(null=True, blank=True)
+    failed_checks = models.PositiveIntegerField(default=0)
+    state_reason = models.CharField(max_length=500, blank=True)
+    enrolled_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("name",)
+        indexes = [models.Index(fields=("zone", "state", "holder"), name="host_placeable")]
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(state="available") | Q(proven_clean=True, holder__isnull=True, exclusive=False),
+                name="host_available_is_clean",
+                violation_error_message=_("Only a clean host that nobody holds can be available."),
+            ),
+            models.CheckConstraint(
+                condition=~Q(state__in=("reserved", "in_use")) | Q(holder__isnull=False),
+                name="host_claimed_has_holder",
+                violation_error_message=_("A claimed host must have a holder."),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class HostKey(models.Model):
+    """An ssh host key as it was learnt: once at enrolment, and again after each wipe."""
+
+    host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="keys")
+    generation = models.PositiveIntegerField()
+    public_key = models.CharField(max_length=1000, help_text="as in known_hosts, without the host's name")
+    fingerprint = models.CharField(max_length=60)
+    learnt_at = models.DateTimeField()
+    learnt_by = models.CharField(max_length=20, choices=[("enrolment", _("enrolment")), ("wipe", _("wipe"))])
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=("host", "generation"), name="hostkey_once_per_generation"),
+            # A wiped machine makes a new key; an old one seen again means that the wipe did not happen.
+            models.UniqueConstraint(fields=("host", "fingerprint"), name="hostkey_never_again"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.host_id} {self.fingerprint}"
+
+
+class Inventory(models.Model):
+    """How much of one resource class a host has, and how much of it is claimed.
+
+    ``free`` = ⌊(total − reserved) × allocation_ratio / 100⌋ − used, kept by the database, which refuses a
+    negative one: whatever the code does, nothing is given twice. ``used`` equals the sum of the host's open allocations (``manage.py books`` proves it).
+    """
+
+    host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="inventories")
+    resource_class = models.CharField(max_length=40, validators=[RESOURCE_CLASS])
+    total = models.PositiveIntegerField()
+    reserved = models.PositiveIntegerField(default=0)
+    allocation_ratio = models.PositiveIntegerField(default=100, help_text="percent; above 100 sells more than there is")
+    used = models.PositiveIntegerField(default=0)
+    free = models.GeneratedField(
+        expression=(F("total") - F("reserved")) * F("allocation_ratio") / 100 - F("used"),
+        output_field=models.IntegerField(),
+        db_persist=True,
+    )
+
+    class Meta:
+        verbose_name_plural = "inventories"
+        constraints = [
+            models.UniqueConstraint(fields=("host", "resource_class"), name="inventory_once_per_class"),
+            models.CheckConstraint(condition=Q(reserved__lte=F("total")), name="inventory_reserved_within_total"),
+            models.CheckConstraint(condition=Q(allocation_ratio__gt=0), name="inventory_ratio_positive"),
+            models.CheckConstraint(condition=Q(free__gte=0), name="inventory_never_overcommitted"),
+        ]
+        indexes = [models.Index(fields=("resource_class", "free", "host"), name="inventory_best_fit")]
+
+    def __str__(self) -> str:
+        return f"{self.host_id} {self.resource_class} {self.used}/{self.total}"
+
+
+class WipeCertificate(UUIDModel):
+    """Signed evidence of what was erased, how, and what the check afterwards found.
+
+    ``method`` ``enrolment`` certifies a host that came to the pool fresh: the baseline taken of it is the evidence.
+    """
+
+    host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="certificates")
+    generation = models.PositiveIntegerField(help_text="the life that begins with this certificate")
+    previous_holder = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    method = models.CharField(max_length=40)
+    evidence = models.JSONField()
+    issued_at = models.DateTimeField()
+    signature = models.CharField(max_length=64)
+
+    class Meta:
+        ordering = ("-issued_at",)
+        constraints = [models.UniqueConstraint(fields=("host", "generation"), name="certificate_once_per_generation")]
+
+    def __str__(self) -> str:
+        return f"{self.host_id} #{self.generation} {self.method}"
+
+
+class HostEvent(AbstractEvent):
+    """One thing that happened to a host."""
+
+    subject_field = "host"
+    host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="events")
+
+    class Meta(AbstractEvent.Meta):
+        constraints = [models.UniqueConstraint(fields=("host", "seq"), name="hostevent_seq")]

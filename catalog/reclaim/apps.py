@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class ReclaimConfig(AppConfig):
+    name = "catalog.reclaim"
+    label = "reclaim"

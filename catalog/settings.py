@@ -1,0 +1,227 @@
+"""Django's settings, all from the environment (the README lists them)."""
+
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+import structlog
+
+from catalog.common.config import BadSetting, env, env_bool, env_int, env_list
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+STATE_DIR = Path(env("PUMASI_STATE", str(BASE_DIR / ".pumasi")))
+
+SECRET_KEY = env("PUMASI_SECRET_KEY")
+PUMASI_SECRET_KEYS = env_list("PUMASI_SECRET_KEYS", SECRET_KEY)
+DEBUG = env_bool("PUMASI_DEBUG", False)
+ALLOWED_HOSTS = env_list("PUMASI_ALLOWED_HOSTS", "127.0.0.1,localhost")
+CSRF_TRUSTED_ORIGINS = env_list("PUMASI_TRUSTED_ORIGINS", "")
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "knox",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_htmx",
+    "django_structlog",
+    "axes",
+    "catalog.tenancy",
+    "catalog.audit",
+    "catalog.pool",
+    "catalog.offerings",
+    "catalog.instances",
+    "catalog.placement",
+    "catalog.ipam",
+    "catalog.leases",
+    "catalog.quotas",
+    "catalog.dispatch",
+    "catalog.reclaim",
+    "catalog.orders",
+    "catalog.api",
+    "catalog.web",
+    "catalog.stack",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+
+ROOT_URLCONF = "catalog.urls"
+ASGI_APPLICATION = "catalog.asgi.application"
+AUTH_USER_MODEL = "tenancy.User"
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = 1  # hours
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+DATABASE_URL = env("DATABASE_URL", f"sqlite:///{STATE_DIR / 'catalog.sqlite3'}")
+
+
+def _database(url: str) -> dict[str, Any]:
+    config: dict[str, Any] = dict(dj_database_url.parse(url))
+    if config["ENGINE"] == "django.db.backends.sqlite3":
+        # Several processes write: WAL lets readers go on, IMMEDIATE takes the write lock before reading, so that a
+        # transaction never has to give up half way ("database is locked").
+        config["OPTIONS"] = {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 30,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=30000;",
+        }
+    elif config["ENGINE"] == "django.db.backends.postgresql":
+        config["CONN_MAX_AGE"] = env_int("PUMASI_CONN_MAX_AGE", 60)
+        config["CONN_HEALTH_CHECKS"] = True
+    else:
+        raise BadSetting("DATABASE_URL must name a PostgreSQL (postgres://…) or SQLite (sqlite:///…) database.")
+    return config
+
+
+DATABASES = {"default": _database(DATABASE_URL)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+LANGUAGE_CODE = "ko"
+LANGUAGES = [("ko", "한국어"), ("en", "English")]
+LOCALE_PATHS = [BASE_DIR / "catalog" / "locale"]
+TIME_ZONE = env("PUMASI_TIME_ZONE", "Asia/Seoul")
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = STATE_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
+
+LOGIN_URL = "/login/"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/login/"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SECURE = env_bool("PUMASI_SECURE_COOKIES", False)
+CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE
+X_FRAME_OPTIONS = "DENY"
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "knox.auth.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "catalog.api.pagination.Cursor",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_SCHEMA_CLASS": "catalog.api.schema.ProblemAutoSchema",
+    "EXCEPTION_HANDLER": "catalog.api.problems.handle",
+    "PAGE_SIZE": 50,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Pumasi",
+    "DESCRIPTION": "Order platforms and software on the group's shared hardware, and give them back.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+REDIS_URL = env("REDIS_URL", "redis://127.0.0.1:6379/0")
+CELERY_BROKER_URL = REDIS_URL
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+
+PREFECT_API_URL = env("PREFECT_API_URL", "http://127.0.0.1:4200/api")
+
+# Orders of plans that cost at most this much a month need nobody's approval (KRW).
+APPROVAL_THRESHOLD_KRW = env_int("PUMASI_APPROVAL_THRESHOLD_KRW", 100_000)
+LEASE_DEFAULT_SECONDS = env_int("PUMASI_LEASE_DEFAULT_SECONDS", 30 * 86_400, least=1)
+LEASE_MAX_SECONDS = env_int("PUMASI_LEASE_MAX_SECONDS", 365 * 86_400, least=1)
+# How long a released port rests before somebody else may get it (seconds).
+PORT_REST_SECONDS = env_int("PUMASI_PORT_REST_SECONDS", 600)
+# A running flow renews its job's heartbeat every 2 s; after this many seconds of silence it is taken for dead.
+HEARTBEAT_STALE_SECONDS = env_int("PUMASI_HEARTBEAT_STALE_SECONDS", 20, least=5)
+# A job that was sent but not begun within this many seconds is looked up in Prefect.
+PICKUP_SECONDS = env_int("PUMASI_PICKUP_SECONDS", 30, least=5)
+RELAY_SECONDS = env_int("PUMASI_RELAY_SECONDS", 5, least=1)
+RECONCILE_SECONDS = env_int("PUMASI_RECONCILE_SECONDS", 15, least=1)
+RECLAIM_SECONDS = env_int("PUMASI_RECLAIM_SECONDS", 30, least=1)
+HOST_CHECK_SECONDS = env_int("PUMASI_HOST_CHECK_SECONDS", 60, least=1)
+SWEEP_SECONDS = env_int("PUMASI_SWEEP_SECONDS", 60, least=1)
+ORDER_ATTEMPTS = env_int("PUMASI_ORDER_ATTEMPTS", 3, least=1)
+WIPE_ATTEMPTS = env_int("PUMASI_WIPE_ATTEMPTS", 3, least=1)
+
+SSH_PRIVATE_KEY = env("PUMASI_SSH_KEY", str(STATE_DIR / "rack" / "id_ed25519"))
+PLAYBOOKS_DIR = Path(env("PUMASI_PLAYBOOKS", str(BASE_DIR / "playbooks")))
+
+LOG_LEVEL = env("PUMASI_LOG_LEVEL", "INFO")
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "processor": structlog.processors.JSONRenderer(ensure_ascii=False),
+            "foreign_pre_chain": [
+                structlog.contextvars.merge_contextvars,
+                structlog.stdlib.add_logger_name,
+                structlog.stdlib.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso"),
+                structlog.processors.format_exc_info,
+            ],
+        }
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {"axes": {"level": "WARNING"}, "httpx": {"level": "WARNING"}},
+}
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.filter_by_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso"),
+        structlog.processors.format_exc_info,
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    wrapper_class=structlog.stdlib.BoundLogger,
+    cache_logger_on_first_use=True,
+)
