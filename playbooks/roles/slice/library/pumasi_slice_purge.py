@@ -1,0 +1,150 @@
+#!/usr/bin/python3
+"""Take one slice off the host, whatever state its build stopped in; doing it again changes nothing.
+
+Ends what runs, then removes what the residue list names, the firewall table, the unix user, and the log lines.
+The system journal cannot forget single lines: when it names the slice, its closed files go as a whole.
+Fails with `unit_invalid`, `still_running` or `command_failed`.
+"""
+
+from __future__ import annotations
+
+import glob
+import grp
+import os
+import pwd
+import re
+import shutil
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.pumasi_host import check_unit, fill, run
+from ansible.module_utils.pumasi_traces import account_uid, journal_lines, naming_files, processes_naming
+
+SECONDS_TO_END = 10
+JOURNAL_ATTEMPTS = 5
+
+
+def stop_service(module, service):
+    """Stop the unit and clear its failed state; a unit that was never there is already stopped."""
+    state = run(module, ["systemctl", "show", "--property=ActiveState", "--value", service])[1].strip()
+    if state not in ("inactive", "failed"):
+        run(module, ["systemctl", "stop", service], check=False)
+        return [f"service {service}"]
+    return []
+
+
+def end_processes(module, unit):
+    """TERM, then KILL, everything that still belongs to the slice; fails when something outlives both."""
+    ended = sorted({process["what"] for process in processes_naming([unit], account_uid(unit))})
+    for signal in (15, 9):
+        deadline = time.monotonic() + SECONDS_TO_END
+        while (left := processes_naming([unit], account_uid(unit))) and time.monotonic() < deadline:
+            for process in left:
+                try:
+                    os.kill(process["pid"], signal)
+                except ProcessLookupError:
+                    continue
+            time.sleep(0.1)
+    if left:
+        module.fail_json(
+            msg="Processes of the slice could not be ended.",
+            code="still_running",
+            processes=[process["what"] for process in left],
+        )
+    return [f"process {what}" for what in ended]
+
+
+def remove_paths(patterns):
+    """Delete every path the patterns name; links are removed, never followed."""
+    removed = []
+    for pattern in patterns:
+        for path in glob.glob(pattern):
+            if os.path.isdir(path) and not os.path.islink(path):
+                shutil.rmtree(path)
+            else:
+                os.unlink(path)
+            removed.append(f"path {path}")
+    return removed
+
+
+def remove_account(module, unit):
+    """Remove the slice's own unix user and group, if the service made one."""
+    removed = []
+    for kind, lookup, tool in (("user", pwd.getpwnam, "userdel"), ("group", grp.getgrnam, "groupdel")):
+        try:
+            lookup(unit)
+        except KeyError:
+            continue
+        run(module, [f"/usr/sbin/{tool}", unit])
+        removed.append(f"{kind} {unit}")
+    return removed
+
+
+def remove_firewall(module, unit):
+    nft = "/usr/sbin/nft"
+    if not os.path.exists(nft) or run(module, [nft, "list", "table", "inet", f"pumasi_{unit}"], check=False)[0] != 0:
+        return []
+    run(module, [nft, "delete", "table", "inet", f"pumasi_{unit}"])
+    return [f"firewall table pumasi_{unit}"]
+
+
+def forget_in_logs(words):
+    """Drop the lines that name the slice from text logs, in place, so that a logger keeps its open file."""
+    wanted = re.compile("|".join(re.escape(word) for word in words).encode())
+    cleaned = []
+    for path in naming_files(["/var/log"], words):
+        with open(path, "r+b") as log:
+            kept = [line for line in log if not wanted.search(line)]
+            log.seek(0)
+            log.writelines(kept)
+            log.truncate()
+        cleaned.append(f"lines in {path}")
+    return cleaned
+
+
+def forget_in_journal(module, words):
+    """Close and drop the journal's files until none names the slice; new lines may still arrive while we look."""
+    if not journal_lines(module, words):
+        return []
+    for _ in range(JOURNAL_ATTEMPTS):
+        run(module, ["journalctl", "--sync"])
+        run(module, ["journalctl", "--rotate"])
+        # Vacuuming counts in whole seconds: a file closed within this one is kept.
+        time.sleep(1.1)
+        run(module, ["journalctl", "--quiet", "--vacuum-time=1s"])
+        if not journal_lines(module, words):
+            break
+    return ["journal"]
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "unit": {"type": "str", "required": True},
+            "instance_id": {"type": "str", "required": True},
+            "residues": {"type": "dict", "required": True},
+        }
+    )
+    unit = module.params["unit"]
+    check_unit(module, unit)
+    residues = module.params["residues"]
+    service = fill(residues["service"], unit)
+    patterns = [fill(pattern, unit) for kind in residues["kinds"] for pattern in kind.get("paths", [])]
+
+    removed = stop_service(module, service)
+    removed += end_processes(module, unit)
+    paths = remove_paths(patterns)
+    removed += paths
+    removed += remove_account(module, unit)
+    removed += remove_firewall(module, unit)
+    if paths:
+        run(module, ["systemctl", "daemon-reload"])
+    run(module, ["systemctl", "reset-failed", service], check=False)
+    words = [unit, module.params["instance_id"]]
+    removed += forget_in_logs(words)
+    removed += forget_in_journal(module, words)
+    module.exit_json(changed=bool(removed), removed=removed)
+
+
+if __name__ == "__main__":
+    main()

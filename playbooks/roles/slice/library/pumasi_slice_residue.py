@@ -1,0 +1,183 @@
+#!/usr/bin/python3
+"""Check a host against the written residue list of one slice; reads only, and reports instead of judging.
+
+Returns `residue`: {"clean", "checked": [kind…], "findings": [{"kind", "what"}…]}.
+The slice's unit and instance id are unique, so they count wherever they stand. The names people gave (tenant,
+instance) are ordinary words: they count only as whole words, in notes and logs, and not where the system itself uses
+the same word or another slice is meant.
+Fails with `unit_invalid`, `residues_invalid` or `check_impossible`.
+"""
+from __future__ import annotations
+
+import glob
+import grp
+import os
+import pwd
+import re
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.pumasi_host import check_unit, fill
+from ansible.module_utils.pumasi_traces import (
+    account_uid,
+    journal_lines,
+    naming_files,
+    processes_naming,
+    read_bytes,
+    walk_files,
+    whole_words,
+)
+
+FINDINGS_PER_KIND = 50
+SHORTEST_NAME = 4
+LISTENING, UNCONNECTED = "0A", "07"
+JOURNAL_LINE = re.compile(r"^\w{3} [ \d]\d [\d:]+ (?P<source>[^\[:]+)(?:\[\d+\])?: (?P<text>.*)$")
+# What these write is about the machine; a slice shows in their lines by its unit, never by a given name.
+MACHINE_SOURCES = re.compile(r"^(kernel|systemd.*|dbus-daemon)$")
+
+
+class Slice:
+    """What one slice is called, and the searches that follow from it."""
+
+    def __init__(self, module):
+        given = module.params
+        self.module, self.unit, self.port = module, given["unit"], given["port"]
+        self.service = fill(given["residues"]["service"], self.unit)
+        self.exact = [self.unit, given["instance_id"]]
+        self.others = [os.path.basename(path) for path in glob.glob("/etc/pumasi/slices/*") if not path.endswith(self.unit)]
+        names = [name for name in (given["tenant"], given["name"]) if len(name) >= SHORTEST_NAME]
+        taken = system_words()
+        self.names = [name for name in names if name not in taken]
+        self.names += [f"{given['tenant']}{joint}{given['name']}" for joint in "/-_."]
+
+    def files_naming(self, roots):
+        """Files that name the slice exactly, or by a given name unless they are another slice's."""
+        found = set(naming_files(roots, self.exact))
+        for path in naming_files(roots, self.names, whole=True):
+            if not any(other in path for other in self.others):
+                found.add(path)
+        return sorted(found)
+
+    def journal(self):
+        """Journal lines that name the slice, without those about the machine or about another slice."""
+        lines = journal_lines(self.module, self.exact)
+        named = whole_words(self.names)
+        for line in journal_lines(self.module, self.names):
+            parts = JOURNAL_LINE.match(line)
+            if parts is None or MACHINE_SOURCES.match(parts["source"]) or parts["text"].startswith("pam_unix("):
+                continue
+            if named.search(parts["text"]) and not any(other in line for other in self.others):
+                lines.append(line)
+        return sorted(set(lines))
+
+
+def system_words():
+    """Words the operating system uses itself: package, account and unit names, and their parts."""
+    words = {entry.pw_name for entry in pwd.getpwall()} | {entry.gr_name for entry in grp.getgrall()}
+    for pattern in ("/var/lib/dpkg/info/*.list", "/lib/systemd/system/*"):
+        for path in glob.glob(pattern):
+            name = os.path.basename(path).split(".")[0].split(":")[0]
+            words |= {name, *re.split(r"[-@]", name)}
+    return words
+
+
+def listening_ports():
+    """Ports of TCP sockets that listen and of UDP sockets that are bound, both address families."""
+    ports = set()
+    for table, wanted in (("tcp", LISTENING), ("tcp6", LISTENING), ("udp", UNCONNECTED), ("udp6", UNCONNECTED)):
+        for line in read_bytes(f"/proc/net/{table}").decode().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == wanted:
+                ports.add(int(fields[1].rpartition(":")[2], 16))
+    return ports
+
+
+def probe_processes(slice_):
+    return [found["what"] for found in processes_naming(slice_.exact, account_uid(slice_.unit))]
+
+
+def probe_ports(slice_):
+    return [f"port {slice_.port} is being listened on"] if slice_.port in listening_ports() else []
+
+
+def probe_users(slice_):
+    found = [f"user {entry.pw_name}" for entry in pwd.getpwall()
+             if any(word in ":".join((entry.pw_name, entry.pw_gecos, entry.pw_dir)) for word in slice_.exact)]
+    return found + [f"group {entry.gr_name}" for entry in grp.getgrall() if slice_.unit in entry.gr_name]
+
+
+def probe_units(slice_):
+    argv = ["systemctl", "list-units", "--all", "--plain", "--no-legend", "--full"]
+    rc, out, err = slice_.module.run_command(argv)
+    if rc != 0:
+        slice_.module.fail_json(msg="The units of systemd could not be listed.", code="check_impossible", stderr=err[-500:])
+    return [line.split()[0] for line in out.splitlines() if any(word in line for word in slice_.exact)]
+
+
+def probe_keys(slice_):
+    homes = {entry.pw_dir for entry in pwd.getpwall() if os.path.isdir(entry.pw_dir)}
+    return slice_.files_naming([path for home in sorted(homes) for path in glob.glob(f"{home}/.ssh/*")])
+
+
+def probe_firewall(slice_):
+    """Rules that name the slice or its port; without any tool for rules nobody can have made one."""
+    rules = ""
+    for tool in (["/usr/sbin/nft", "list", "ruleset"], ["/usr/sbin/iptables-save"], ["/usr/sbin/ip6tables-save"]):
+        if os.path.exists(tool[0]):
+            rc, out, err = slice_.module.run_command(tool)
+            if rc != 0:
+                slice_.module.fail_json(msg="The firewall rules could not be read.", code="check_impossible", stderr=err[-500:])
+            rules += out
+    ported = re.compile(rf"\b(?:dport|--dport) {slice_.port}\b")
+    return [line.strip() for line in rules.splitlines()
+            if ported.search(line) or any(word in line for word in slice_.exact)]
+
+
+def probe_logs(slice_):
+    return [f"journal: {line[:160]}" for line in slice_.journal()]
+
+
+def no_probe(_slice):
+    return []
+
+
+PROBES = {
+    "processes": probe_processes, "ports": probe_ports, "users": probe_users, "units": probe_units, "keys": probe_keys,
+    "firewall": probe_firewall, "logs": probe_logs, "data": no_probe, "config": no_probe, "cron": no_probe, "tmp": no_probe,
+}
+
+
+def findings_of(slice_, kind):
+    """Everything of one kind of the list that is still there, each thing once."""
+    found = list(PROBES[kind["kind"]](slice_))
+    for pattern in kind.get("paths", []):
+        found += glob.glob(fill(pattern, slice_.unit))
+    for path, _ in walk_files(kind.get("names_under", [])):
+        if any(word in os.path.basename(path) for word in slice_.exact):
+            found.append(path)
+    found += slice_.files_naming(kind.get("text_under", []))
+    return sorted(set(found))[:FINDINGS_PER_KIND]
+
+
+def main():
+    module = AnsibleModule(argument_spec={
+        "unit": {"type": "str", "required": True},
+        "instance_id": {"type": "str", "required": True},
+        "name": {"type": "str", "required": True},
+        "tenant": {"type": "str", "required": True},
+        "port": {"type": "int", "required": True},
+        "residues": {"type": "dict", "required": True},
+    })
+    check_unit(module, module.params["unit"])
+    kinds = module.params["residues"]["kinds"]
+    unknown = [kind["kind"] for kind in kinds if kind["kind"] not in PROBES]
+    if unknown:
+        module.fail_json(msg=f"The residue list asks for kinds nobody can check: {unknown}.", code="residues_invalid")
+    slice_ = Slice(module)
+    findings = [{"kind": kind["kind"], "what": what} for kind in kinds for what in findings_of(slice_, kind)]
+    module.exit_json(changed=False, residue={
+        "clean": not findings, "checked": [kind["kind"] for kind in kinds], "findings": findings,
+    })
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""Small pieces every slice module needs on the host: files written only when they differ, names filled in."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import re
+
+UNIT_PATTERN = re.compile(r"^s[a-z0-9]{11}$")
+
+
+def check_unit(module, unit):
+    """Fail the module unless `unit` has the one shape that is safe in a path, a unit name and an nft table."""
+    if not UNIT_PATTERN.match(unit):
+        module.fail_json(
+            msg="The unit must be an s followed by eleven lower-case letters or digits.", code="unit_invalid"
+        )
+
+
+def fill(pattern, unit):
+    """Put the unit's name into a pattern of the residue list; no other placeholder exists."""
+    return pattern.replace("{unit}", unit)
+
+
+def make_directory(path, mode=0o755):
+    """Create a directory and its parents; an existing one keeps its mode. Returns whether it was created."""
+    if os.path.isdir(path):
+        return False
+    os.makedirs(path, mode=mode)
+    os.chmod(path, mode)
+    return True
+
+
+def write_file(path, content, mode=0o644, owner="root", group="root"):
+    """Write a file whole and atomically, only if its text, mode or owner differ. Returns whether anything changed."""
+    uid, gid = pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid
+    data = content.encode()
+    try:
+        with open(path, "rb") as present:
+            same = present.read() == data
+        state = os.stat(path)
+        if same and (state.st_uid, state.st_gid, state.st_mode & 0o7777) == (uid, gid, mode):
+            return False
+    except FileNotFoundError:
+        pass
+    fresh = path + ".new"
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as target:
+        target.write(data)
+        os.fchown(target.fileno(), uid, gid)
+        os.fchmod(target.fileno(), mode)
+        target.flush()
+        os.fsync(target.fileno())
+    os.replace(fresh, path)
+    return True
+
+
+def run(module, argv, data=None, check=True, what="A command on the host failed"):
+    """Run a command without a shell and return (rc, stdout, stderr); a failure ends the module with its stderr."""
+    rc, out, err = module.run_command(argv, data=data, use_unsafe_shell=False)
+    if check and rc != 0:
+        module.fail_json(
+            msg=f"{what}: {os.path.basename(argv[0])} ended with {rc}.", code="command_failed", stderr=err[-2000:]
+        )
+    return rc, out, err
