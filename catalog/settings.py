@@ -166,8 +166,12 @@ CELERY_BROKER_URL = REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# A publisher must learn within a second that the broker is down; the order is safe in the database.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 1, "socket_timeout": 5, "max_retries": 0}
 
 PREFECT_API_URL = env("PREFECT_API_URL", "http://127.0.0.1:4200/api")
+# "user:password" where the Prefect server asks for it.
+PREFECT_API_AUTH_STRING = env("PREFECT_API_AUTH_STRING", "")
 
 # Orders of plans that cost at most this much a month need nobody's approval (KRW).
 APPROVAL_THRESHOLD_KRW = env_int("PUMASI_APPROVAL_THRESHOLD_KRW", 100_000)

@@ -1,6 +1,8 @@
-"""The one function that moves a thing from state to state."""
+"""The one function that moves a thing from state to state, and the one that numbers its events."""
 
 import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -14,29 +16,50 @@ from catalog.common.states import StateTable
 from catalog.tenancy.policy import Actor
 
 
-def append_event(
+@dataclass(frozen=True)
+class Happening:
+    """One thing that happened, before it has a number."""
+
+    kind: str
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+def append_events(
     subject: Stateful,
     event_model: type[AbstractEvent],
+    happenings: Sequence[Happening],
     *,
-    kind: str,
     actor: str,
     now: datetime,
-    data: dict[str, Any] | None = None,
-) -> int:
-    """Write the next event of ``subject``; returns its number.
+    guard: models.Q | None = None,
+) -> None:
+    """Write the next events of ``subject``, numbered without a gap.
 
-    Taking the number updates the subject's row, which serialises writers, so numbers become visible in their order and a
+    Taking the numbers updates the subject's row, which serialises writers, so numbers become visible in their order and a
     reader that remembers the last one it saw misses nothing.
+
+    :param guard: a condition the row must meet, for example the attempt a flow works for.
+    :raises StateConflict: the row is gone or does not meet ``guard``; nothing was written.
     """
+    if not happenings:
+        return
+    manager = type(subject)._default_manager
     with transaction.atomic():
-        manager = type(subject)._default_manager
-        manager.filter(pk=subject.pk).update(seq=F("seq") + 1)
+        if not manager.filter(guard or models.Q(), pk=subject.pk).update(seq=F("seq") + len(happenings)):
+            raise StateConflict(subject=str(subject.pk))
         subject.seq = manager.values_list("seq", flat=True).get(pk=subject.pk)
-        event_model._default_manager.create(
-            **{event_model.subject_field: subject},
-            seq=subject.seq, at=now, kind=kind, actor=actor, data=data or {},
-        )  # fmt: skip
-    return subject.seq
+        first = subject.seq - len(happenings) + 1
+        event_model._default_manager.bulk_create(
+            event_model(
+                **{event_model.subject_field: subject},
+                seq=first + offset,
+                at=now,
+                kind=happening.kind,
+                actor=actor,
+                data=happening.data,
+            )
+            for offset, happening in enumerate(happenings)
+        )
 
 
 def move(
@@ -72,8 +95,12 @@ def move(
             raise StateConflict(state=frm, wanted=to, subject=str(subject.pk))
         for name, value in values.items():
             setattr(subject, name, value)
-        append_event(
-            subject, event_model, kind="state", actor=actor.name, now=now, data={"from": frm, "to": to, **(data or {})}
+        append_events(
+            subject,
+            event_model,
+            [Happening("state", {"from": frm, "to": to, **(data or {})})],
+            actor=actor.name,
+            now=now,
         )
         record(
             actor,

@@ -26,7 +26,7 @@ class ServiceInstance(UUIDModel, Stateful):
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="instances")
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="instances")
     version = models.ForeignKey(OfferingVersion, on_delete=models.PROTECT, related_name="instances")
-    zone = models.ForeignKey(Zone, on_delete=models.PROTECT, related_name="instances")
+    zone = models.ForeignKey(Zone, null=True, blank=True, on_delete=models.PROTECT, related_name="instances")
     name = models.CharField(max_length=40, validators=[INSTANCE_NAME])
     unit = models.CharField(max_length=12, unique=True)
     state = models.CharField(max_length=20, choices=InstanceState.choices, default=InstanceState.PENDING)

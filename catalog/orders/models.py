@@ -39,11 +39,16 @@ class Order(UUIDModel, Stateful):
     price_krw_month = models.PositiveIntegerField(default=0)
     content_hash = models.CharField(max_length=64, help_text="SHA-256 of what an approver sees")
     reason = models.CharField(max_length=300, blank=True)
+    request_hash = models.CharField(
+        max_length=64, blank=True, help_text="SHA-256 of what was asked, with the idempotency key"
+    )
     idempotency_key = models.CharField(max_length=100, null=True, blank=True)
     created_at = models.DateTimeField(db_index=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     attempt = models.PositiveIntegerField(default=0)
+    tries = models.PositiveIntegerField(default=0, help_text="attempts at the present phase")
     undoing = models.BooleanField(default=False)
+    wait_for_capacity = models.BooleanField(default=False)
     failure_code = models.CharField(max_length=60, blank=True)
     failure_detail = models.CharField(max_length=1000, blank=True)
     explanation = models.JSONField(default=dict, help_text="why it was placed where it was")

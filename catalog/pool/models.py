@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from catalog.common.models import AbstractEvent, Stateful, UUIDModel
 from catalog.pool.states import HostState
-from catalog.tenancy.models import SLUG, Tenant
+from catalog.tenancy.models import SLUG, Tenant, User
 
 RESOURCE_CLASS = RegexValidator(r"\A[A-Z][A-Z0-9_]{1,39}\Z", _("Capital letters, digits and _, such as VCPU."))
 HOST_NAME = RegexValidator(r"\A[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z", _("A host name of a–z, 0–9 and -."))
@@ -88,7 +88,17 @@ class Host(UUIDModel, Stateful):
     baseline = models.ForeignKey(Baseline, null=True, blank=True, on_delete=models.PROTECT)
     last_seen_at = models.DateTimeField(null=True, blank=True)
     failed_checks = models.PositiveIntegerField(default=0)
+    tries = models.PositiveIntegerField(default=0, help_text="attempts at the present host flow")
+    failure_code = models.CharField(max_length=60, blank=True)
     state_reason = models.CharField(max_length=500, blank=True)
+    release_requested_by = models.ForeignKey(
+        User,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="the first of the two people who let a host out of quarantine",
+    )
     enrolled_at = models.DateTimeField()
 
     class Meta:
