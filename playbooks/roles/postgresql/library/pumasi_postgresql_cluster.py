@@ -7,10 +7,9 @@ Fails with `unit_invalid`, `access_invalid` or `command_failed`.
 """
 from __future__ import annotations
 
-import glob
 import ipaddress
-import os
 import shutil
+from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.pumasi_host import check_unit, run, write_file
@@ -32,12 +31,13 @@ class Cluster:
 
 def create(module, cluster, port):
     """Make the cluster unless an earlier run finished making it. Returns whether it was made."""
-    if os.path.exists(cluster.finished):
+    if Path(cluster.finished).exists():
         return False
     for path in (cluster.config, cluster.data):
         shutil.rmtree(path, ignore_errors=True)
-    for path in glob.glob(cluster.log + "*"):
-        os.unlink(path)
+    log = Path(cluster.log)
+    for path in log.parent.glob(log.name + "*"):
+        path.unlink()
     run(module, ["pg_createcluster", cluster.version, cluster.unit, "--port", str(port), "--locale", "C.UTF-8",
                  "--encoding", "UTF8", "--start-conf", "auto", "--", "--auth-local", "peer",
                  "--auth-host", "scram-sha-256", "--data-checksums"], what="The cluster could not be created")
@@ -48,7 +48,7 @@ def create(module, cluster, port):
 def certify(module, cluster, address):
     """A certificate of the cluster's own, for its address; renewed only when the address is another."""
     key, certificate = f"{cluster.config}/server.key", f"{cluster.config}/server.crt"
-    if os.path.exists(certificate):
+    if Path(certificate).exists():
         check = run(module, ["openssl", "x509", "-in", certificate, "-noout", "-checkip", address])[1]
         if "does match" in check:
             return False
@@ -56,7 +56,7 @@ def certify(module, cluster, address):
                  "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", str(CERTIFICATE_DAYS),
                  "-subj", f"/CN={cluster.unit}", "-addext", f"subjectAltName=IP:{address}",
                  "-keyout", key, "-out", certificate], what="The certificate could not be made")
-    os.chmod(key, 0o600)
+    Path(key).chmod(0o600)
     return True
 
 
@@ -135,8 +135,7 @@ def main():
     # The unit reports success whatever pg_ctlcluster says, so the server itself is asked.
     run(module, ["pg_isready", "--quiet", "--timeout=30", "--host", "/var/run/postgresql", "--port", str(given["port"])],
         what="PostgreSQL was started but does not answer")
-    with open(f"{cluster.config}/server.crt", encoding="ascii") as certificate:
-        text = certificate.read()
+    text = Path(f"{cluster.config}/server.crt").read_text(encoding="ascii")
     module.exit_json(changed=created or certified or set_up or opened or not running, certificate=text)
 
 

@@ -8,17 +8,17 @@ Fails with `unit_invalid`, `still_running` or `command_failed`.
 
 from __future__ import annotations
 
-import glob
 import grp
 import os
 import pwd
 import re
 import shutil
 import time
+from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.pumasi_host import check_unit, fill, run
-from ansible.module_utils.pumasi_traces import account_uid, journal_lines, naming_files, processes_naming
+from ansible.module_utils.pumasi_traces import account_uid, journal_lines, matching, naming_files, processes_naming
 
 SECONDS_TO_END = 10
 JOURNAL_ATTEMPTS = 5
@@ -58,11 +58,11 @@ def remove_paths(patterns):
     """Delete every path the patterns name; links are removed, never followed."""
     removed = []
     for pattern in patterns:
-        for path in glob.glob(pattern):
-            if os.path.isdir(path) and not os.path.islink(path):
+        for path in map(Path, matching(pattern)):
+            if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
-                os.unlink(path)
+                path.unlink()
             removed.append(f"path {path}")
     return removed
 
@@ -82,7 +82,7 @@ def remove_account(module, unit):
 
 def remove_firewall(module, unit):
     nft = "/usr/sbin/nft"
-    if not os.path.exists(nft) or run(module, [nft, "list", "table", "inet", f"pumasi_{unit}"], check=False)[0] != 0:
+    if not Path(nft).exists() or run(module, [nft, "list", "table", "inet", f"pumasi_{unit}"], check=False)[0] != 0:
         return []
     run(module, [nft, "delete", "table", "inet", f"pumasi_{unit}"])
     return [f"firewall table pumasi_{unit}"]
@@ -93,7 +93,7 @@ def forget_in_logs(words):
     wanted = re.compile("|".join(re.escape(word) for word in words).encode())
     cleaned = []
     for path in naming_files(["/var/log"], words):
-        with open(path, "r+b") as log:
+        with Path(path).open("r+b") as log:
             kept = [line for line in log if not wanted.search(line)]
             log.seek(0)
             log.writelines(kept)

@@ -9,17 +9,17 @@ Fails with `unit_invalid`, `residues_invalid` or `check_impossible`.
 """
 from __future__ import annotations
 
-import glob
 import grp
-import os
 import pwd
 import re
+from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.pumasi_host import check_unit, fill
 from ansible.module_utils.pumasi_traces import (
     account_uid,
     journal_lines,
+    matching,
     naming_files,
     processes_naming,
     read_bytes,
@@ -43,7 +43,7 @@ class Slice:
         self.module, self.unit, self.port = module, given["unit"], given["port"]
         self.service = fill(given["residues"]["service"], self.unit)
         self.exact = [self.unit, given["instance_id"]]
-        self.others = [os.path.basename(path) for path in glob.glob("/etc/pumasi/slices/*") if not path.endswith(self.unit)]
+        self.others = [path.name for path in Path("/etc/pumasi/slices").glob("*") if path.name != self.unit]
         names = [name for name in (given["tenant"], given["name"]) if len(name) >= SHORTEST_NAME]
         taken = system_words()
         self.names = [name for name in names if name not in taken]
@@ -73,9 +73,9 @@ class Slice:
 def system_words():
     """Words the operating system uses itself: package, account and unit names, and their parts."""
     words = {entry.pw_name for entry in pwd.getpwall()} | {entry.gr_name for entry in grp.getgrall()}
-    for pattern in ("/var/lib/dpkg/info/*.list", "/lib/systemd/system/*"):
-        for path in glob.glob(pattern):
-            name = os.path.basename(path).split(".")[0].split(":")[0]
+    for folder, pattern in (("/var/lib/dpkg/info", "*.list"), ("/lib/systemd/system", "*")):
+        for path in Path(folder).glob(pattern):
+            name = path.name.split(".")[0].split(":")[0]
             words |= {name, *re.split(r"[-@]", name)}
     return words
 
@@ -114,15 +114,15 @@ def probe_units(slice_):
 
 
 def probe_keys(slice_):
-    homes = {entry.pw_dir for entry in pwd.getpwall() if os.path.isdir(entry.pw_dir)}
-    return slice_.files_naming([path for home in sorted(homes) for path in glob.glob(f"{home}/.ssh/*")])
+    homes = {entry.pw_dir for entry in pwd.getpwall() if Path(entry.pw_dir).is_dir()}
+    return slice_.files_naming([str(path) for home in sorted(homes) for path in Path(home).glob(".ssh/*")])
 
 
 def probe_firewall(slice_):
     """Rules that name the slice or its port; without any tool for rules nobody can have made one."""
     rules = ""
     for tool in (["/usr/sbin/nft", "list", "ruleset"], ["/usr/sbin/iptables-save"], ["/usr/sbin/ip6tables-save"]):
-        if os.path.exists(tool[0]):
+        if Path(tool[0]).exists():
             rc, out, err = slice_.module.run_command(tool)
             if rc != 0:
                 slice_.module.fail_json(msg="The firewall rules could not be read.", code="check_impossible", stderr=err[-500:])
@@ -150,9 +150,9 @@ def findings_of(slice_, kind):
     """Everything of one kind of the list that is still there, each thing once."""
     found = list(PROBES[kind["kind"]](slice_))
     for pattern in kind.get("paths", []):
-        found += glob.glob(fill(pattern, slice_.unit))
+        found += matching(fill(pattern, slice_.unit))
     for path, _ in walk_files(kind.get("names_under", [])):
-        if any(word in os.path.basename(path) for word in slice_.exact):
+        if any(word in Path(path).name for word in slice_.exact):
             found.append(path)
     found += slice_.files_naming(kind.get("text_under", []))
     return sorted(set(found))[:FINDINGS_PER_KIND]

@@ -6,6 +6,7 @@ import grp
 import os
 import pwd
 import re
+from pathlib import Path
 
 UNIT_PATTERN = re.compile(r"^s[a-z0-9]{11}$")
 
@@ -25,10 +26,11 @@ def fill(pattern, unit):
 
 def make_directory(path, mode=0o755):
     """Create a directory and its parents; an existing one keeps its mode. Returns whether it was created."""
-    if os.path.isdir(path):
+    folder = Path(path)
+    if folder.is_dir():
         return False
-    os.makedirs(path, mode=mode)
-    os.chmod(path, mode)
+    folder.mkdir(parents=True, mode=mode)
+    folder.chmod(mode)
     return True
 
 
@@ -36,23 +38,20 @@ def write_file(path, content, mode=0o644, owner="root", group="root"):
     """Write a file whole and atomically, only if its text, mode or owner differ. Returns whether anything changed."""
     uid, gid = pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid
     data = content.encode()
-    try:
-        with open(path, "rb") as present:
-            same = present.read() == data
-        state = os.stat(path)
-        if same and (state.st_uid, state.st_gid, state.st_mode & 0o7777) == (uid, gid, mode):
+    target = Path(path)
+    if target.exists():
+        state = target.stat()
+        if target.read_bytes() == data and (state.st_uid, state.st_gid, state.st_mode & 0o7777) == (uid, gid, mode):
             return False
-    except FileNotFoundError:
-        pass
-    fresh = path + ".new"
+    fresh = Path(path + ".new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as target:
-        target.write(data)
-        os.fchown(target.fileno(), uid, gid)
-        os.fchmod(target.fileno(), mode)
-        target.flush()
-        os.fsync(target.fileno())
-    os.replace(fresh, path)
+    with os.fdopen(descriptor, "wb") as writer:
+        writer.write(data)
+        os.fchown(writer.fileno(), uid, gid)
+        os.fchmod(writer.fileno(), mode)
+        writer.flush()
+        os.fsync(writer.fileno())
+    fresh.replace(target)
     return True
 
 
@@ -61,6 +60,6 @@ def run(module, argv, data=None, check=True, what="A command on the host failed"
     rc, out, err = module.run_command(argv, data=data, use_unsafe_shell=False)
     if check and rc != 0:
         module.fail_json(
-            msg=f"{what}: {os.path.basename(argv[0])} ended with {rc}.", code="command_failed", stderr=err[-2000:]
+            msg=f"{what}: {Path(argv[0]).name} ended with {rc}.", code="command_failed", stderr=err[-2000:]
         )
     return rc, out, err

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import pwd
 import re
+from pathlib import Path
 
 # Larger files are data, not notes; a log this size is beyond what a slice's life writes.
 READ_LIMIT = 64 * 1024 * 1024
@@ -15,10 +17,15 @@ BINARY_LOGS = ("/var/log/journal", "/run/log/journal")
 def read_bytes(path, limit=READ_LIMIT):
     """The start of a file, or nothing when it vanished or is not a file we can read."""
     try:
-        with open(path, "rb") as source:
+        with Path(path).open("rb") as source:
             return source.read(limit)
     except OSError:
         return b""
+
+
+def matching(pattern):
+    """Paths a pattern names, dangling links among them (Path.glob passes over those)."""
+    return glob.glob(pattern)  # noqa: PTH207
 
 
 def ancestors():
@@ -43,35 +50,35 @@ def processes_naming(words, uid=None):
     """Processes whose command line, environment, control group or working directory names one of the words."""
     wanted = re.compile("|".join(re.escape(word) for word in words).encode())
     skip, found = ancestors(), []
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit() or int(entry) in skip:
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) in skip:
             continue
-        command = read_bytes(f"/proc/{entry}/cmdline").replace(b"\0", b" ").strip()
+        command = read_bytes(entry / "cmdline").replace(b"\0", b" ").strip()
         if not command:
             continue
         try:
-            folder = os.readlink(f"/proc/{entry}/cwd").encode()
-            owner = os.stat(f"/proc/{entry}").st_uid
+            folder = bytes((entry / "cwd").readlink())
+            owner = entry.stat().st_uid
         except OSError:
             continue
-        traces = (command, folder, read_bytes(f"/proc/{entry}/cgroup"), read_bytes(f"/proc/{entry}/environ"))
+        traces = (command, folder, read_bytes(entry / "cgroup"), read_bytes(entry / "environ"))
         if owner == uid or any(wanted.search(trace) for trace in traces):
             what = command.decode(errors="replace")[:120]
-            found.append({"pid": int(entry), "what": what})
+            found.append({"pid": int(entry.name), "what": what})
     return found
 
 
 def walk_files(roots):
     """Every path under the roots, links not followed, other file systems of the kernel left out."""
     for root in roots:
-        if os.path.isfile(root):
+        if Path(root).is_file():
             yield root, False
         for folder, folders, files in os.walk(root):
-            folders[:] = [name for name in folders if os.path.join(folder, name) not in BINARY_LOGS]
+            folders[:] = [name for name in folders if f"{folder}/{name}" not in BINARY_LOGS]
             for name in folders:
-                yield os.path.join(folder, name), True
+                yield f"{folder}/{name}", True
             for name in files:
-                yield os.path.join(folder, name), False
+                yield f"{folder}/{name}", False
 
 
 def naming_files(roots, words, whole=False):
@@ -80,7 +87,7 @@ def naming_files(roots, words, whole=False):
     pattern = re.compile(wanted.pattern.encode())
     found = []
     for path, is_folder in walk_files(roots):
-        if is_folder or os.path.islink(path) or not os.path.isfile(path):
+        if is_folder or Path(path).is_symlink() or not Path(path).is_file():
             continue
         if pattern.search(read_bytes(path)):
             found.append(path)
