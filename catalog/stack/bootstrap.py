@@ -1,0 +1,363 @@
+"""From a bare Debian to a virtual environment, and back: what `make` calls.
+
+    python3 catalog/stack/bootstrap.py demo | test | check | bench | stop | clean
+
+Standard library only, and no import of the package: it runs before the virtual environment exists. First it looks whether the
+machine can do what is asked; if not, it says so, names what works instead, and has changed nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import runpy
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+ROOT = Path(__file__).resolve().parents[2]
+STATE = Path(os.environ.get("PUMASI_STATE") or ROOT / ".pumasi").resolve()
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+RACK = ROOT / "playbooks" / "rack"
+RECORD = STATE / "installed-packages.json"
+POLICY = Path("/usr/sbin/policy-rc.d")
+NO_CLUSTER = Path("/etc/postgresql-common/createcluster.d/pumasi.conf")
+
+HOSTS_WANTED = ("demo", "test", "bench")
+LOCKS = {
+    "demo": "requirements.txt",
+    "test": "requirements-dev.txt",
+    "check": "requirements-dev.txt",
+    "bench": "requirements-dev.txt",
+}
+NEEDED_GB = {"demo": 3, "test": 6, "bench": 6, "check": 2}
+NEEDED_MB = 2000
+CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache", ".hypothesis", ".ansible")
+
+
+def say(text: str, since: float | None = None) -> None:
+    """One plain line; with ``since`` also how long it took."""
+    took = "       " if since is None else f"{time.monotonic() - since:5.1f} s"
+    print(f"{took}  {text}", flush=True)
+
+
+# ---- can this machine do it? ------------------------------------------------------------------------------------------
+
+
+def _is_debian() -> bool:
+    try:
+        lines = Path("/etc/os-release").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return False
+    words = dict(line.split("=", 1) for line in lines if "=" in line)
+    family = f"{words.get('ID', '')} {words.get('ID_LIKE', '')}".replace('"', "").split()
+    version = words.get("VERSION_ID", "").strip('"')
+    return "debian" in family and (words.get("ID") != "debian" or not version.isdigit() or int(version) >= 12)
+
+
+def _has_namespaces() -> bool:
+    words = ["unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "true"]
+    try:
+        return subprocess.run(words, stderr=subprocess.DEVNULL, check=False, timeout=10).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def _memory_mb() -> int:
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) // 1024
+    except OSError:
+        return 0
+    return 0
+
+
+def doctor(goal: str) -> list[str]:
+    """What this machine lacks for ``goal``, in sentences; empty when nothing. Changes nothing."""
+    missing = []
+    if sys.version_info < (3, 11):  # noqa: UP036  # it may well be started by an older one
+        missing.append(f"Python 3.11 or newer is needed; {sys.executable} is {sys.version.split()[0]}.")
+    place = STATE if STATE.exists() else ROOT
+    free = shutil.disk_usage(place).free // 10**9
+    if free < NEEDED_GB[goal] and not PYTHON.exists():
+        missing.append(f"{NEEDED_GB[goal]} GB of free disk are needed at {place}; there are {free}.")
+    if goal not in HOSTS_WANTED:
+        return missing
+    if os.geteuid() != 0:
+        missing.append(
+            "Root is needed: the rack mounts disks and makes network links, and Debian packages are installed."
+        )
+    if not _is_debian():
+        missing.append("Debian 12 or newer is needed: hosts of the rack are made from its packages.")
+    elif os.geteuid() == 0 and not _has_namespaces():
+        missing.append("This machine does not let root make namespaces, so it cannot carry the rack's hosts.")
+    if _memory_mb() < NEEDED_MB:
+        missing.append(f"{NEEDED_MB} MB of free memory are needed; there are {_memory_mb()}.")
+    return missing
+
+
+def refuse(goal: str, missing: list[str]) -> NoReturn:
+    """Say what is missing and what works instead."""
+    print(f"make {goal} cannot run on this machine:", file=sys.stderr)
+    for sentence in missing:
+        print(f"  - {sentence}", file=sys.stderr)
+    if goal == "demo":
+        print(
+            'What works instead: run Pumasi on machines you have, enrolled over ssh: README, "Without the rack".',
+            file=sys.stderr,
+        )
+    elif goal in HOSTS_WANTED:
+        print("What works instead: `make check`, every test that needs neither root nor hosts.", file=sys.stderr)
+    print("Nothing was changed.", file=sys.stderr)
+    sys.exit(2)
+
+
+# ---- Debian packages ----------------------------------------------------------------------------------------------------
+
+
+def wanted_packages(goal: str) -> list[str]:
+    """The Debian packages ``goal`` needs, from the lists kept beside what needs them."""
+    lists = [RACK / "packages.txt", ROOT / "catalog" / "stack" / "packages-demo.txt"]
+    if goal != "demo":
+        lists.append(ROOT / "catalog" / "stack" / "packages-test.txt")
+    words: set[str] = set()
+    for path in lists:
+        lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+        words.update(line for line in lines if line and not line.startswith("#"))
+    return sorted(words)
+
+
+def installed_packages() -> set[str]:
+    """Names of the packages that are installed on this machine."""
+    words = ["dpkg-query", "-W", "-f", "${db:Status-Abbrev} ${Package}\n"]
+    lines = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+    return {line.split()[-1] for line in lines if line.startswith("ii ")}
+
+
+@contextmanager
+def nothing_starts() -> Iterator[None]:
+    """While packages are installed, keep Debian from starting their services and from making a PostgreSQL cluster."""
+    made = []
+    if not POLICY.exists():
+        POLICY.write_text(
+            "#!/bin/sh\n# Put here by Pumasi while it installs packages: start no service.\nexit 101\n",
+            encoding="utf-8",
+        )
+        POLICY.chmod(0o755)
+        made.append(POLICY)
+    if not NO_CLUSTER.exists():
+        NO_CLUSTER.parent.mkdir(parents=True, exist_ok=True)
+        NO_CLUSTER.write_text("create_main_cluster = false\n", encoding="utf-8")
+        made.append(NO_CLUSTER)
+    try:
+        yield
+    finally:
+        for path in made:
+            path.unlink(missing_ok=True)
+
+
+def run_logged(name: str, words: list[str], **extra: str) -> None:
+    """Run a command with its output in a log file; a failure shows the log's end and stops everything."""
+    log = STATE / "logs" / f"{name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        code = subprocess.run(
+            words,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **extra},
+            check=False,
+        ).returncode
+    if code != 0:
+        tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
+        raise SystemExit(f"{' '.join(words[:3])} … failed ({code}); the end of {log}:\n{tail}")
+
+
+def install_packages(goal: str) -> None:
+    """Install what is missing, and record every package that was not there before."""
+    before = installed_packages()
+    missing = [name for name in wanted_packages(goal) if name not in before]
+    if not missing:
+        return
+    since = time.monotonic()
+    apt = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=120"]
+    quiet = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
+    try:
+        with nothing_starts():
+            run_logged("apt", [*apt, "update"], **quiet)
+            run_logged(
+                "apt",
+                [
+                    *apt,
+                    "-o",
+                    "APT::Keep-Downloaded-Packages=false",
+                    "install",
+                    "-y",
+                    "--no-install-recommends",
+                    *missing,
+                ],
+                **quiet,
+            )
+    finally:
+        ours = set(json.loads(RECORD.read_text(encoding="utf-8"))) if RECORD.exists() else set()
+        ours |= installed_packages() - before
+        RECORD.write_text(json.dumps(sorted(ours)), encoding="utf-8")
+    say(f"installed {len(missing)} Debian packages with what they depend on", since)
+
+
+def purge_packages() -> None:
+    """Remove what :func:`install_packages` recorded, unless something else needs it by now."""
+    if not RECORD.exists():
+        return
+    ours = set(json.loads(RECORD.read_text(encoding="utf-8"))) & installed_packages()
+    if not ours:
+        return
+    if os.environ.get("KEEP_PACKAGES") == "1":
+        say(f"kept the Debian packages that were installed: {' '.join(sorted(ours))}")
+        return
+    since = time.monotonic()
+    plan = subprocess.run(["apt-get", "-s", "purge", *sorted(ours)], capture_output=True, text=True, check=True).stdout
+    going = {line.split()[1].split(":")[0] for line in plan.splitlines() if line.startswith(("Remv ", "Purg "))}
+    others = going - ours
+    if others:
+        say(f"kept the Debian packages that were installed: {' '.join(sorted(ours))}")
+        say(f"because these need them by now: {' '.join(sorted(others))}")
+        return
+    run_logged(
+        "apt",
+        ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120", "purge", *sorted(ours)],
+        DEBIAN_FRONTEND="noninteractive",
+    )
+    say(f"removed the {len(ours)} Debian packages that had been installed", since)
+
+
+# ---- the virtual environment --------------------------------------------------------------------------------------------
+
+
+def install_python(lock_name: str) -> None:
+    """Make ``.venv`` agree with the lock; nothing is done when it agreed the last time."""
+    lock = ROOT / lock_name
+    digest = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()
+    stamp = VENV / f".{lock_name}.sha256"
+    if PYTHON.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == digest:
+        return
+    since = time.monotonic()
+    if not PYTHON.exists():
+        run_logged("pip", [sys.executable, "-m", "venv", "--clear", str(VENV)])
+    pip = [
+        str(PYTHON),
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "--cache-dir",
+        str(STATE / "cache" / "pip"),
+        "install",
+    ]
+    run_logged("pip", [*pip, "--quiet", "--no-compile", "--no-deps", "--require-hashes", "-r", str(lock)])
+    stamp.write_text(digest, encoding="utf-8")
+    say(f"installed the Python packages of {lock_name} into .venv", since)
+
+
+def _can_make_venv() -> bool:
+    words = [sys.executable, "-c", "import ensurepip, venv"]
+    return subprocess.run(words, stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def prepare(goal: str) -> dict[str, str]:
+    """Install everything ``goal`` needs; returns the environment to go on in."""
+    missing = doctor(goal)
+    if missing:
+        refuse(goal, missing)
+    STATE.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (STATE / "secrets").mkdir(mode=0o700, exist_ok=True)
+    key = STATE / "secrets" / "secret_key"
+    if not key.exists():
+        key.touch(mode=0o600)
+        key.write_text(secrets.token_urlsafe(32) + "\n", encoding="utf-8")
+    with ThreadPoolExecutor() as side_by_side:
+        packages = side_by_side.submit(install_packages, goal) if goal in HOSTS_WANTED else None
+        if packages is not None and not _can_make_venv():
+            packages.result()
+        install_python(LOCKS[goal])
+        if packages is not None:
+            packages.result()
+    return {**os.environ, "PUMASI_STATE": str(STATE), "PUMASI_SECRET_KEY_FILE": str(key)}
+
+
+# ---- the way back -------------------------------------------------------------------------------------------------------
+
+
+def stop() -> None:
+    """End every process of the stack and switch the rack's hosts off. Data stays."""
+    since = time.monotonic()
+    if PYTHON.exists() and (STATE / "stack.json").exists():
+        key = {"PUMASI_SECRET_KEY_FILE": str(STATE / "secrets" / "secret_key"), "PUMASI_STATE": str(STATE)}
+        subprocess.run([str(PYTHON), str(ROOT / "manage.py"), "down"], env={**os.environ, **key}, check=False)
+    processes = runpy.run_path(str(ROOT / "catalog" / "stack" / "processes.py"))
+    processes["end_marked"](processes["mark_of"](STATE))
+    say("the stack is stopped", since)
+    if (STATE / "rack" / "hosts").is_dir():
+        since = time.monotonic()
+        rack = {**os.environ, "RACK_STATE": str(STATE / "rack")}
+        listing = subprocess.run(
+            [str(RACK / "rack"), "ls"], env=rack, capture_output=True, text=True, check=False
+        ).stdout
+        on = [line.split("\t")[0] for line in listing.splitlines() if line.endswith("\ton")]
+        for host in on:
+            subprocess.run([str(RACK / "rack"), "off", host], env=rack, check=False)
+        say(f"{len(on)} hosts of the rack are switched off; their disks are kept", since)
+
+
+def clean() -> None:
+    """Undo everything: processes, hosts, network, kernel settings, Debian packages, files."""
+    stop()
+    if (STATE / "rack").is_dir():
+        since = time.monotonic()
+        rack = {**os.environ, "RACK_STATE": str(STATE / "rack")}
+        for _twice in range(2):  # a host whose monitor was killed goes at the second time
+            result = subprocess.run([str(RACK / "rack"), "clean"], env=rack, check=False)
+        if result.returncode != 0:
+            raise SystemExit("The rack could not be taken down, so nothing more was removed; see the lines above.")
+        say("the rack is gone: hosts, network, mounts and kernel settings", since)
+    purge_packages()
+    for path in (STATE, VENV, *(ROOT / name for name in CACHES)):
+        if path.exists():
+            shutil.rmtree(path)
+            say(f"removed {path}")
+    for path in ROOT.rglob("__pycache__"):
+        shutil.rmtree(path)
+
+
+def main() -> None:
+    """Do what the one argument says."""
+    goal = sys.argv[1] if len(sys.argv) == 2 else ""
+    if goal == "stop":
+        stop()
+    elif goal == "clean":
+        clean()
+    elif goal in LOCKS:
+        environment = prepare(goal)
+        module = {"demo": ["manage.py", "demo"], "bench": ["-m", "tests.bench"]}
+        words = [str(PYTHON), *module.get(goal, ["-m", "tests.harness.suite", goal])]
+        os.chdir(ROOT)
+        os.execve(words[0], words, environment)  # noqa: S606  # so that Ctrl-C and exit codes are its own
+    else:
+        raise SystemExit("usage: bootstrap.py demo | test | check | bench | stop | clean")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
