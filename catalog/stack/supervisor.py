@@ -19,9 +19,9 @@ import structlog
 from django.conf import settings
 
 from catalog.stack import environment as environments
-from catalog.stack import services
+from catalog.stack import parts
 from catalog.stack.processes import Process, alive, end_marked, mark_of, send, started
-from catalog.stack.services import Service, Step
+from catalog.stack.parts import Service, Step
 
 log = structlog.get_logger(__name__)
 
@@ -101,19 +101,19 @@ class Supervisor:
         self.environment = environments.compose(self.state, self.given, self.ports)
         environments.write_shell_file(self.state, self.environment)
         self._remember()
-        if services.embedded(self.given, "REDIS_URL"):
-            self._add(services.redis(self.state, self.ports["redis"], environments.secret(self.state, "redis")))
-        if services.embedded(self.given, "PREFECT_API_URL"):
-            self._add(services.prefect(self.ports["prefect"]))
-        self._do([services.MIGRATE, services.STATIC])
-        for service in services.celery():
+        if parts.embedded(self.given, "REDIS_URL"):
+            self._add(parts.redis(self.state, self.ports["redis"], environments.secret(self.state, "redis")))
+        if parts.embedded(self.given, "PREFECT_API_URL"):
+            self._add(parts.prefect(self.ports["prefect"]))
+        self._do([parts.MIGRATE, parts.STATIC])
+        for service in parts.celery():
             self._add(service)
         host = self.given.get("PUMASI_WEB_HOST", "127.0.0.1")
-        self._add(services.web(self.state, host, self.ports["web"]))
+        self._add(parts.web(self.state, host, self.ports["web"]))
         self._wait("prefect", self._prefect_answers)
-        self._do([services.deploy(zone) for zone in self.zones])
+        self._do([parts.deploy(zone) for zone in self.zones])
         for zone in self.zones:
-            self._add(services.worker(zone))
+            self._add(parts.worker(zone))
         self._wait("web", self._web_listens)
         if not self.stopping:
             self.ready = True
@@ -214,7 +214,7 @@ class Supervisor:
 
     def _stop(self) -> None:
         self.stopping = True
-        for tier in services.tiers(running.service for running in self.running.values()):
+        for tier in parts.tiers(running.service for running in self.running.values()):
             members = [self.running[service.name] for service in tier]
             for running in members:
                 if running.process is not None and running.process.poll() is None:
