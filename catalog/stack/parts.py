@@ -52,6 +52,8 @@ def redis(state: Path, port: int, password: str) -> Service:
     config = home / "redis.conf"
     config.touch(mode=0o600)
     config.write_text(
+        # A process title is written over the environment, by which a new supervisor finds leftovers.
+        "set-proc-title no\n"
         f'bind 127.0.0.1\nport {port}\nrequirepass {password}\ndir "{home}"\nsave ""\nappendonly no\ndaemonize no\n'
         'protected-mode yes\nmaxmemory 128mb\nmaxmemory-policy noeviction\nlogfile ""\n',
         encoding="utf-8",
