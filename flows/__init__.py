@@ -1,0 +1,28 @@
+"""What takes minutes and touches machines: one Prefect flow per file (file name = flow name = deployment name).
+
+Importing this package configures Django and Prefect for the process, so that every flow can be loaded by its entrypoint, by
+our worker and by Prefect's stock ones alike. Nothing here reaches out: no telemetry, and no logs to the Prefect server, whose
+database must never hold more than ids.
+"""
+
+import os
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "catalog.settings")
+django.setup()
+
+from django.conf import settings  # noqa: E402  # only after setup
+
+# Prefect reads its settings at import, so these must stand before anything imports it.
+os.environ.setdefault("PREFECT_API_URL", settings.PREFECT_API_URL)
+os.environ.update(
+    {
+        "DO_NOT_TRACK": "1",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+        "PREFECT_LOGGING_TO_API_ENABLED": "false",
+        # A Prefect profile of the person who starts a worker must not change where the worker reports to.
+        "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
+    }
+)

@@ -1,0 +1,1 @@
+"""Runs one playbook through ansible-runner: stoppable, watched task by task, leaving no process and no secret behind."""

@@ -1,0 +1,206 @@
+"""The one directory a run may write to: 0700, in memory where there is such a place, and always removed."""
+
+import ipaddress
+import json
+import os
+import re
+import shutil
+import stat
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from flows.runner.leftovers import OWNER, RUN, RUN_FILE, identity
+
+_HOST = re.compile(r"\A[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
+_USER = re.compile(r"\A[a-z_][a-z0-9_-]{0,31}\Z")
+_KEY = re.compile(r"\A(ssh-ed25519|ecdsa-sha2-nistp(?:256|384|521)|ssh-rsa) ([A-Za-z0-9+/]+={0,2})\Z")
+_RUN = re.compile(r"\A[0-9a-f-]{36}:[0-9]{1,9}\Z")
+# A Unix socket's path may have 107 bytes, of which ssh takes 17 while it opens its control socket.
+_SOCKET_LENGTH = 107 - 17
+
+
+class BadTarget(ValueError):
+    """What the pool says about the host cannot be handed to ssh and Ansible safely. Names the field."""
+
+
+@dataclass(frozen=True)
+class Login:
+    """How to reach the host of a run.
+
+    :param known_key: the only host key that is accepted, as in known_hosts without the name: ``ssh-ed25519 AAAA…``.
+    :raises BadTarget: a field is malformed; Ansible would take some of them for templates or options.
+    """
+
+    name: str
+    address: str
+    ssh_port: int
+    ssh_user: str
+    known_key: str
+
+    def __post_init__(self) -> None:
+        if not _HOST.match(self.name):
+            raise BadTarget(f"name {self.name!r}")
+        if not _USER.match(self.ssh_user):
+            raise BadTarget(f"ssh_user {self.ssh_user!r}")
+        if not 1 <= self.ssh_port <= 65535:
+            raise BadTarget(f"ssh_port {self.ssh_port!r}")
+        if not _KEY.match(self.known_key):
+            raise BadTarget("known_key is not one public key")
+        try:
+            ipaddress.ip_address(self.address)
+        except ValueError as error:
+            raise BadTarget(f"address {self.address!r}") from error
+
+
+def root() -> Path:
+    """Where workspaces lie: a directory of ours alone, on a memory file system if this machine has one.
+
+    :raises PermissionError: somebody else made the directory, or others may enter it.
+    """
+    shared = Path("/dev/shm")  # noqa: S108  # only its parent: the directory itself is ours, checked below
+    parent = shared if os.access(shared, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
+    path = parent / f"pumasi-{os.getuid()}"
+    path.mkdir(mode=0o700, exist_ok=True)
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) != 0o700:
+        raise PermissionError(f"{path} must be a directory of this user with mode 0700; remove it and start again.")
+    return path
+
+
+class Workspace:
+    """A fresh directory with all that one run reads: inventory, known_hosts, values. Gone when the ``with`` block ends.
+
+    :param run: ``<subject uuid>:<attempt>``.
+    :param login: the host; None for a playbook that only runs on this machine.
+    :param values: the document under ``pumasi``; user values in it are data and reach Ansible only through its file.
+    """
+
+    def __init__(self, run: str, *, login: Login | None, values: dict[str, Any], ssh_key: Path) -> None:
+        if not _RUN.match(run):
+            raise ValueError(f"a run is named <uuid>:<attempt>, not {run!r}")
+        self.run = run
+        self._login = login
+        self._values = values
+        self._ssh_key = ssh_key
+        self.owner = identity()
+        self.path = Path()
+
+    def __enter__(self) -> Self:
+        self.path = Path(tempfile.mkdtemp(prefix=f"{self.owner}-", dir=root()))
+        try:
+            self._fill()
+        except BaseException:
+            self.remove()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.remove()
+
+    def remove(self) -> None:
+        """Take the directory away. A process that writes while we remove makes it fail, so it is tried again."""
+        for _ in range(3):
+            shutil.rmtree(self.path, ignore_errors=True)
+            if not self.path.exists():
+                return
+
+    @property
+    def values_file(self) -> Path:
+        return self.path / "values.json"
+
+    @property
+    def inventory(self) -> Path:
+        return self.path / "inventory.json"
+
+    def environment(self, roles: Path) -> dict[str, str]:
+        """All that Ansible's processes get: nothing of ours but what is named here."""
+        home = self.path / "home"
+        return {
+            RUN: self.run,
+            OWNER: self.owner,
+            "PATH": f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": str(home),
+            "TMPDIR": str(self.path / "tmp"),
+            "LANG": "C.UTF-8",
+            "LC_ALL": "C.UTF-8",
+            "TERM": "dumb",
+            "PYTHONUNBUFFERED": "1",
+            "ANSIBLE_CONFIG": str(self.path / "ansible.cfg"),
+            "ANSIBLE_HOME": str(home / ".ansible"),
+            "ANSIBLE_LOCAL_TEMP": str(self.path / "tmp"),
+            "ANSIBLE_ROLES_PATH": str(roles),
+            "ANSIBLE_CACHE_PLUGIN": "memory",
+            "ANSIBLE_GATHERING": "explicit",
+            "ANSIBLE_PIPELINING": "1",
+            "ANSIBLE_TIMEOUT": "10",
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_DEPRECATION_WARNINGS": "0",
+            "ANSIBLE_HOST_KEY_CHECKING": "1",
+            "ANSIBLE_RETRY_FILES_ENABLED": "0",
+            "ANSIBLE_INVENTORY_ENABLED": "ansible.builtin.yaml",
+            "ANSIBLE_SSH_RETRIES": "0",
+            "ANSIBLE_SSH_ARGS": " ".join(self._ssh_options()),
+        }
+
+    def _fill(self) -> None:
+        self._write(self.path / RUN_FILE, self.run)
+        for name in ("home", "tmp", "env"):
+            (self.path / name).mkdir(mode=0o700)
+        self._write(self.values_file, json.dumps(self._values, ensure_ascii=True))
+        # ansible-runner's own way of handing this dict over puts it on the command line; it only ever holds our path.
+        self._write(self.path / "env" / "extravars", json.dumps({"pumasi_values_file": str(self.values_file)}))
+        # Ours, and empty: neither a file beside a playbook nor one of the machine may change how a run behaves.
+        self._write(self.path / "ansible.cfg", "")
+        self._write(self.path / "known_hosts", self._known_hosts())
+        self._write(self.inventory, json.dumps({"target": {"hosts": self._hosts()}}))
+
+    def _hosts(self) -> dict[str, dict[str, Any]]:
+        if self._login is None:
+            return {}
+        return {
+            self._login.name: {
+                "ansible_host": self._login.address,
+                "ansible_port": self._login.ssh_port,
+                "ansible_user": self._login.ssh_user,
+                "ansible_ssh_private_key_file": str(self._ssh_key),
+                "ansible_python_interpreter": "/usr/bin/python3",
+            }
+        }
+
+    def _known_hosts(self) -> str:
+        if self._login is None:
+            return ""
+        standard = self._login.ssh_port == 22
+        name = self._login.address if standard else f"[{self._login.address}]:{self._login.ssh_port}"
+        return f"{name} {self._login.known_key}\n"
+
+    def _ssh_options(self) -> list[str]:
+        control = self.path / "cm"
+        if len(os.fsencode(control)) > _SOCKET_LENGTH:
+            raise ValueError(f"{control} is too long for a control socket")
+        settings = {
+            "StrictHostKeyChecking": "yes",
+            "UserKnownHostsFile": str(self.path / "known_hosts"),
+            "GlobalKnownHostsFile": os.devnull,
+            "UpdateHostKeys": "no",
+            "IdentitiesOnly": "yes",
+            "IdentityAgent": "none",
+            "ForwardAgent": "no",
+            "ControlMaster": "auto",
+            "ControlPersist": "60s",
+            "ControlPath": str(control),
+            "ServerAliveInterval": "5",
+            "ServerAliveCountMax": "3",
+        }
+        return ["-F", os.devnull, *(part for name, value in settings.items() for part in ("-o", f"{name}={value}"))]
+
+    def _write(self, path: Path, text: str) -> None:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
