@@ -3,9 +3,15 @@
 import os
 
 from celery import Celery
+from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "catalog.settings")
 
 app = Celery("catalog")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.conf.beat_schedule = {
+    "relay": {"task": "dispatch.relay", "schedule": float(settings.RELAY_SECONDS)},
+    "reconcile": {"task": "orders.reconcile", "schedule": float(settings.RECONCILE_SECONDS)},
+    "seal": {"task": "audit.seal", "schedule": 5.0},
+}

@@ -35,7 +35,7 @@ class OrderKind(models.TextChoices):
 S = OrderState
 
 # A give-back cannot be cancelled once dispatched: the table allows it for the kinds that can be undone, the service refuses it
-# for decommission. failed and failed_dirty leave by a retry.
+# for decommission. failed leaves by a retry; failed_dirty by a retry, or when a wipe of its host proves that all is gone.
 ORDER = StateTable(
     name="order",
     moves={
@@ -52,7 +52,7 @@ ORDER = StateTable(
         S.EXPIRED: frozenset(),
         S.CANCELLED: frozenset(),
         S.FAILED: frozenset({S.SUBMITTED}),
-        S.FAILED_DIRTY: frozenset({S.DISPATCHED, S.FAILED, S.CANCELLED}),
+        S.FAILED_DIRTY: frozenset({S.DISPATCHED, S.FULFILLED, S.FAILED, S.CANCELLED}),
     },
     deadlines={
         S.PENDING_APPROVAL: timedelta(hours=72),

@@ -1,0 +1,83 @@
+"""What a run is told to do: the document its playbooks read, and the secrets to keep out of sight."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from catalog.instances import services as instances
+from catalog.ipam import services as ipam
+from catalog.orders.models import Order
+from catalog.placement.services import locate
+from catalog.pool import services as pool
+from catalog.pool.targets import Target, target_of
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """One attempt of an order.
+
+    :param undoing: take down what earlier steps built, instead of building.
+    :param playbooks: step (``provision``, ``verify``, ``decommission``, ``residue``) → file name under the offering's folder.
+    :param values: the document the playbooks read; holds secrets.
+    :param secrets: values that must appear in no event and no log.
+    :param deadline: when the attempt must have ended.
+    """
+
+    order_id: uuid.UUID
+    attempt: int
+    kind: str
+    undoing: bool
+    slug: str
+    manifest_version: str
+    playbooks: Mapping[str, str]
+    zone: str
+    target: Target
+    values: dict[str, Any]
+    secrets: tuple[str, ...]
+    deadline: datetime
+
+
+def assignment_of(order: Order, deadline: datetime) -> Assignment:
+    """The assignment of an order's present attempt.
+
+    :raises HostKeyUnknown: the host's key was never learnt; nothing may connect to it.
+    """
+    instance = order.instance
+    assert instance is not None  # an order that is dispatched has its instance
+    host = locate(instance)
+    binding = instances.current_binding(instance)
+    assert binding is not None  # made with the claim, revoked with its release
+    secrets = instances.secret_of(binding)
+    credentials = {key: value for key, value in binding.public.items() if key not in {"address", "port"}} | secrets
+    values: dict[str, Any] = {
+        "run": {"id": f"{order.pk}:{order.attempt}", "subject": str(order.pk), "attempt": order.attempt},
+        "instance": {
+            "id": str(instance.pk),
+            "name": instance.name,
+            "unit": instance.unit,
+            "tenant": order.tenant.slug,
+            "project": order.project.slug,
+        },
+        "endpoint": {"address": binding.public["address"], "port": binding.public["port"]},
+        "size": {name.lower(): amount for name, amount in order.plan.resources.items()},
+        "plan": {"slug": order.plan.slug, "topology": order.plan.topology},
+        "parameters": instance.parameters,
+        "credentials": credentials,
+        "access": {"allow_from": ipam.allow_from(host.zone)},
+    }
+    return Assignment(
+        order_id=order.pk,
+        attempt=order.attempt,
+        kind=order.kind,
+        undoing=order.undoing,
+        slug=order.slug,
+        manifest_version=order.manifest_version,
+        playbooks=instance.version.manifest["playbooks"],
+        zone=host.zone.slug,
+        target=target_of(host, pool.known_key(host).public_key),
+        values=values,
+        secrets=tuple(secrets.values()),
+        deadline=deadline,
+    )

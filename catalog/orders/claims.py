@@ -1,0 +1,110 @@
+"""Taking and giving back everything an order holds: quota, capacity, address, port, credentials. All or nothing.
+
+A claim is made in the transaction that approves the order; it is given back only on evidence that the thing is gone.
+"""
+
+from datetime import datetime
+
+from catalog.audit.gate import Happening, append_events
+from catalog.dispatch import services as dispatch
+from catalog.instances import services as instances
+from catalog.instances.models import ServiceInstance
+from catalog.ipam import services as ipam
+from catalog.offerings.models import Plan
+from catalog.orders.models import Order, OrderEvent
+from catalog.orders.states import OrderKind, OrderState
+from catalog.orders.transitions import move_order
+from catalog.placement import services as placement
+from catalog.pool.models import Host
+from catalog.pool.states import HostState
+from catalog.quotas import services as quotas
+from catalog.reclaim import services as reclaim
+from catalog.tenancy.policy import Actor
+
+_FLOW_OF_KIND = {OrderKind.CREATE: "provision", OrderKind.DECOMMISSION: "decommission"}
+
+
+def claim(order: Order, instance: ServiceInstance, *, actor: Actor, now: datetime) -> Host:
+    """Claim what the plan needs for a pending instance.
+
+    :raises QuotaExceeded: the affiliate would hold more than it may.
+    :raises NoCapacity: no host fits; says why and, where it can be told, when one will.
+    :raises PortsExhausted: the host has no free port in the plan's range.
+    """
+    plan = order.plan
+    quotas.check_and_lock(order.tenant, plan.resources, now=now)
+    placed = placement.place(
+        instance,
+        resources=plan.resources,
+        traits=plan.traits,
+        exclusive=plan.topology == Plan.Topology.DEDICATED,
+        tenant=order.tenant,
+        zone=order.zone,
+        now=now,
+        actor=actor,
+    )
+    low, high = order.version.manifest["port"]["range"]
+    endpoint = ipam.claim_endpoint(instance, placed.host, port_range=(low, high), now=now)
+    instances.create_binding(instance, address=endpoint.address.address, port=endpoint.port, now=now)
+    instance.zone = placed.host.zone
+    instance.save(update_fields=["zone"])
+    order.explanation = placed.explanation
+    order.zone = placed.host.zone
+    order.save(update_fields=["explanation", "zone"])
+    append_events(
+        order,
+        OrderEvent,
+        [Happening("placed", {"host": placed.host.name, "zone": placed.host.zone.slug, "why": placed.explanation})],
+        actor=actor.name,
+        now=now,
+    )
+    return placed.host
+
+
+def dispatch_attempt(
+    order: Order, *, actor: Actor, now: datetime, tries: int, not_before: datetime | None = None, undoing: bool = False
+) -> None:
+    """Open the next attempt of an order's flow, in the caller's transaction.
+
+    A cancelling order stays cancelling; any other is dispatched.
+
+    :param tries: which attempt at the present phase (building, or undoing) this is, counted from 1.
+    """
+    attempt = order.attempt + 1
+    if order.state == OrderState.CANCELLING:
+        Order.objects.filter(pk=order.pk).update(attempt=attempt, tries=tries, undoing=undoing)
+        order.attempt, order.tries, order.undoing = attempt, tries, undoing
+    else:
+        move_order(
+            order,
+            OrderState.DISPATCHED,
+            actor=actor,
+            now=now,
+            data={"attempt": attempt},
+            attempt=attempt,
+            tries=tries,
+            undoing=undoing,
+        )
+    assert order.zone is not None  # a claimed order stands in the zone of its host
+    dispatch.enqueue(
+        flow=_FLOW_OF_KIND[OrderKind(order.kind)],
+        subject_type="order",
+        subject_id=order.pk,
+        zone=order.zone.slug,
+        attempt=attempt,
+        now=now,
+        not_before=not_before,
+    )
+
+
+def give_up_claim(instance: ServiceInstance, *, actor: Actor, now: datetime) -> None:
+    """Give back everything the instance holds. The caller has evidence that nothing of it is on the host any more.
+
+    A host that nobody holds anything on afterwards, and that was built on, is drained and wiped.
+    """
+    emptied = placement.release(instance, now=now, actor=actor)
+    ipam.release_endpoints(instance, now=now)
+    instances.revoke_bindings(instance, now=now)
+    for host in emptied:
+        if host.state == HostState.IN_USE:
+            reclaim.request_wipe(host, actor=actor, now=now)

@@ -1,0 +1,106 @@
+"""Refusals about orders."""
+
+from django.utils.translation import gettext_lazy as _
+
+from catalog.common.errors import DomainError, InvalidInput
+
+
+class ProjectUnknown(InvalidInput):
+    """No such project, or it belongs to an affiliate the actor has nothing to do with."""
+
+    code = "project-unknown"
+    status = 404
+    title = _("There is no such project among yours. Choose one of your own projects.")
+
+
+class ProjectEnded(DomainError):
+    """The project's end date has passed."""
+
+    code = "project-ended"
+    title = _("The project has ended; nothing new can be ordered for it. Ask its owner to move the end date.")
+
+
+class ZoneUnknown(InvalidInput):
+    """No such zone, or it is local to another affiliate."""
+
+    code = "zone-unknown"
+    title = _("There is no such zone open to you. Leave the zone out, or choose one from the list.")
+
+
+class IdempotencyKeyReused(DomainError):
+    """The same key came with a different request."""
+
+    code = "idempotency-key-reused"
+    status = 422
+    title = _("This Idempotency-Key was used for a different request. Use a new key for a new request.")
+
+
+class OwnApproval(DomainError):
+    """Nobody decides on their own order."""
+
+    code = "own-approval"
+    status = 403
+    title = _("You placed this order yourself; somebody else has to decide on it.")
+
+
+class ApprovalStale(DomainError):
+    """What was shown to the approver is not what would be approved."""
+
+    code = "approval-stale"
+    title = _("The order has changed since it was shown to you. Reload it and decide again.")
+
+
+class NotWaitingForApproval(DomainError):
+    """There is nothing to decide."""
+
+    code = "not-waiting-for-approval"
+    title = _("This order is not waiting for an approval.")
+
+
+class OrderEnded(DomainError):
+    """The order is over."""
+
+    code = "order-ended"
+    title = _("This order has ended; it cannot be cancelled any more. Give the service back instead.")
+
+
+class GiveBackNotCancellable(DomainError):
+    """A give-back that has begun goes on to its end."""
+
+    code = "give-back-not-cancellable"
+    title = _("A give-back that has begun cannot be cancelled: what it has taken down is gone.")
+
+
+class AlreadyCancelling(DomainError):
+    """The order is being cancelled."""
+
+    code = "already-cancelling"
+    title = _("This order is being cancelled already. Wait until what was built is taken down.")
+
+
+class NotRetryable(DomainError):
+    """Only a failed order can be retried."""
+
+    code = "not-retryable"
+    title = _("Only an order that failed can be tried again.")
+
+
+class AlreadyGivingBack(DomainError):
+    """A give-back of this instance is under way or done."""
+
+    code = "already-giving-back"
+    title = _("This service is being given back already, or is gone.")
+
+
+class OrderUnderWay(DomainError):
+    """Another order of this instance is not finished."""
+
+    code = "order-under-way"
+    title = _("Another order for this service is under way. Cancel it, or wait until it has ended.")
+
+
+class CancelRequested(DomainError):
+    """The run wants to finish an order that is being cancelled; it has to undo what it built instead."""
+
+    code = "cancel-requested"
+    title = _("The order is being cancelled.")

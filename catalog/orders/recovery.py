@@ -1,0 +1,159 @@
+"""Putting right what a crash, a lost message or a passed deadline left behind. Safe to run anywhere, at any time, twice."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import transaction
+
+from catalog.common.locks import lock_one
+from catalog.dispatch import services as dispatch
+from catalog.dispatch.errors import PrefectUnavailable
+from catalog.dispatch.models import Job, JobState
+from catalog.instances.models import ServiceInstance
+from catalog.orders import claims, services
+from catalog.orders.fulfilment import describe_lost_run, next_attempt, settle_decommission, settle_undone
+from catalog.orders.models import Order
+from catalog.orders.states import OrderKind, OrderState
+from catalog.placement.errors import NoCapacity
+from catalog.placement.models import Allocation
+from catalog.pool.models import Host, WipeCertificate
+from catalog.pool.states import HostState
+from catalog.quotas.errors import QuotaExceeded
+from catalog.reclaim import fulfilment as host_fulfilment
+from catalog.reclaim import services as reclaim
+from catalog.tenancy.policy import system
+
+log = structlog.get_logger(__name__)
+
+RECONCILER = system("reconciler")
+_RETRY_DIRTY_AFTER = timedelta(minutes=2)
+_LONGEST_PAUSE = timedelta(hours=1)
+
+
+@dataclass
+class Report:
+    """How many things each kind of repair put right."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, what: str, by: int = 1) -> None:
+        """Count a repair."""
+        if by:
+            self.counts[what] = self.counts.get(what, 0) + by
+
+
+def reopen_lost_runs(now: datetime, report: Report) -> None:
+    """Bury runs that died without a word and go on with the next attempt of their order or host."""
+    try:
+        for job in dispatch.stale(now):
+            if not dispatch.bury(job, now=now, why="no sign of life"):
+                continue
+            log.warning("run_lost", job=job.key, flow_run_id=str(job.flow_run_id))
+            _go_on(job, now)
+            report.add("lost")
+    except PrefectUnavailable as error:
+        log.warning("reconcile_waits_for_prefect", **error.context)
+
+
+def _go_on(job: Job, now: datetime) -> None:
+    if job.subject_type == "host":
+        host_fulfilment.reopen(job.subject_id, job.attempt, now=now)
+        return
+    with transaction.atomic():
+        order = lock_one(Order, job.subject_id)
+        at_work = {OrderState.DISPATCHED, OrderState.RUNNING, OrderState.CANCELLING}
+        if order.attempt == job.attempt and order.state in at_work:
+            next_attempt(order, code="run-lost", detail=describe_lost_run(), now=now)
+
+
+def reopen_orphans(now: datetime, report: Report) -> None:
+    """Orders and hosts at work whose newest job is closed: the process died between burying the job and going on."""
+    settled = now - timedelta(seconds=5)
+    lost = Job.objects.filter(state=JobState.LOST, ended_at__lt=settled)
+    working = (OrderState.DISPATCHED, OrderState.RUNNING, OrderState.CANCELLING)
+    orders = Order.objects.filter(state__in=working).values_list("pk", "attempt")
+    hosts = Host.objects.filter(
+        state__in=(HostState.INSPECTING, HostState.DRAINING, HostState.WIPING, HostState.VERIFYING)
+    )
+    subjects = [("order", *row) for row in orders] + [("host", *row) for row in hosts.values_list("pk", "attempt")]
+    for subject_type, subject_id, attempt in subjects:
+        job = lost.filter(subject_type=subject_type, subject_id=subject_id, attempt=attempt).first()
+        if job is not None:
+            _go_on(job, now)
+            report.add("orphans")
+
+
+def retry_dirty(now: datetime, report: Report) -> None:
+    """Orders that still hold something.
+
+    Those whose host was wiped since are settled; hosts that nobody else is on are wiped; the rest is tried again, ever more rarely.
+    """
+    for pk in list(Order.objects.filter(state=OrderState.FAILED_DIRTY).values_list("pk", flat=True)[:500]):
+        with transaction.atomic():
+            order = lock_one(Order, pk)
+            if order.state != OrderState.FAILED_DIRTY or order.instance_id is None:
+                continue
+            instance = lock_one(ServiceInstance, order.instance_id)
+            certificate = _wiped_since(instance)
+            if certificate is not None:
+                evidence = {"certificate": str(certificate.pk)}
+                if order.kind == OrderKind.DECOMMISSION:
+                    settle_decommission(order, instance, evidence=evidence, now=now)
+                else:
+                    settle_undone(order, instance, evidence=evidence, now=now)
+                report.add("settled_by_wipe")
+                continue
+            for host in _alone_on(instance):
+                reclaim.request_wipe(host, actor=RECONCILER, now=now)
+                report.add("wiped_instead")
+            pause = min(_RETRY_DIRTY_AFTER * 2 ** min(order.attempt, 8), _LONGEST_PAUSE)
+            shared = Host.objects.filter(
+                allocations__instance=instance, allocations__released_at__isnull=True, state=HostState.IN_USE
+            )
+            if order.state_since < now - pause and shared.exists():
+                undo = order.kind == OrderKind.CREATE
+                claims.dispatch_attempt(order, actor=RECONCILER, now=now, tries=1, undoing=undo)
+                report.add("dirty_retried")
+
+
+def _wiped_since(instance: ServiceInstance) -> WipeCertificate | None:
+    """A certificate of the instance's host younger than its claim: evidence that what stood there is gone."""
+    claim = Allocation.objects.filter(instance=instance, released_at__isnull=True).order_by("created_at").first()
+    if claim is None:
+        return None
+    return claim.host.certificates.filter(issued_at__gt=claim.created_at).order_by("-issued_at").first()
+
+
+def _alone_on(instance: ServiceInstance) -> list[Host]:
+    """Hosts in use on which only this instance holds anything."""
+    mine = Allocation.objects.filter(instance=instance, released_at__isnull=True).values("host")
+    shared = (
+        Allocation.objects.filter(host__in=mine, released_at__isnull=True).exclude(instance=instance).values("host")
+    )
+    return list(Host.objects.filter(pk__in=mine, state=HostState.IN_USE).exclude(pk__in=shared))
+
+
+def admit_waiting(now: datetime, report: Report) -> None:
+    """Give room that has come free to the orders that wait for it, first come first served."""
+    waiting = Order.objects.filter(state=OrderState.WAITING_CAPACITY).order_by("created_at")
+    for pk in list(waiting.values_list("pk", flat=True)[:200]):
+        with transaction.atomic():
+            order = lock_one(Order, pk)
+            if order.state != OrderState.WAITING_CAPACITY:
+                continue
+            try:
+                services.claim_and_dispatch(order, actor=RECONCILER, now=now)
+            except (NoCapacity, QuotaExceeded):
+                continue
+            report.add("admitted")
+
+
+def reconcile(now: datetime) -> Report:
+    """Everything the Celery beat repairs every few seconds."""
+    report = Report()
+    reopen_lost_runs(now, report)
+    reopen_orphans(now, report)
+    retry_dirty(now, report)
+    admit_waiting(now, report)
+    return report

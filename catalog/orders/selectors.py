@@ -1,0 +1,46 @@
+"""What an actor may see of orders and instances. What is not theirs does not exist."""
+
+import uuid
+
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+
+from catalog.common.errors import NotFound
+from catalog.instances.models import ServiceInstance
+from catalog.orders.models import Order, OrderEvent
+from catalog.tenancy.policy import Actor, visible_tenants
+
+
+def orders_for(actor: Actor) -> QuerySet[Order]:
+    """The orders the actor may see, newest first, with what lists show of them."""
+    query = Order.objects.select_related("tenant", "project", "plan__offering", "zone", "requested_by", "instance")
+    tenants = visible_tenants(actor)
+    return query if tenants is None else query.filter(tenant__in=tenants)
+
+
+def order_for(actor: Actor, order_id: uuid.UUID | str) -> Order:
+    """One order. Raises NotFound where there is none or the actor may not see it."""
+    try:
+        return orders_for(actor).get(pk=order_id)
+    except (Order.DoesNotExist, ValidationError) as error:
+        raise NotFound() from error
+
+
+def instances_for(actor: Actor) -> QuerySet[ServiceInstance]:
+    """The instances the actor may see, newest first, with what lists show of them."""
+    query = ServiceInstance.objects.select_related("tenant", "project", "plan__offering", "version", "zone", "lease")
+    tenants = visible_tenants(actor)
+    return query if tenants is None else query.filter(tenant__in=tenants)
+
+
+def instance_for(actor: Actor, instance_id: uuid.UUID | str) -> ServiceInstance:
+    """One instance. Raises NotFound where there is none or the actor may not see it."""
+    try:
+        return instances_for(actor).get(pk=instance_id)
+    except (ServiceInstance.DoesNotExist, ValidationError) as error:
+        raise NotFound() from error
+
+
+def events_after(order: Order, after: int, limit: int = 500) -> list[OrderEvent]:
+    """The order's events with numbers above ``after``, in order, at most ``limit``. Nothing is skipped between two calls."""
+    return list(OrderEvent.objects.filter(order=order, seq__gt=after).order_by("seq")[:limit])

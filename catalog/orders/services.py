@@ -1,0 +1,377 @@
+"""What people ask for. Every face calls these; the rules are here."""
+
+import hashlib
+import json
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+
+from catalog.common.errors import Forbidden, NotFound
+from catalog.common.locks import lock_one
+from catalog.dispatch import services as dispatch
+from catalog.instances import services as instances
+from catalog.instances.models import ServiceInstance
+from catalog.instances.states import InstanceState
+from catalog.leases import services as leases
+from catalog.leases.errors import LeaseTooLong
+from catalog.leases.models import Lease
+from catalog.offerings import services as offerings
+from catalog.orders import claims
+from catalog.orders.errors import (
+    AlreadyCancelling,
+    AlreadyGivingBack,
+    ApprovalStale,
+    GiveBackNotCancellable,
+    IdempotencyKeyReused,
+    NotRetryable,
+    NotWaitingForApproval,
+    OrderEnded,
+    OrderUnderWay,
+    OwnApproval,
+    ProjectEnded,
+    ProjectUnknown,
+    ZoneUnknown,
+)
+from catalog.orders.models import Approval, Order
+from catalog.orders.states import OrderKind, OrderState
+from catalog.orders.transitions import ENDS, move_order
+from catalog.placement.errors import NoCapacity
+from catalog.placement.services import locate
+from catalog.pool.models import Zone
+from catalog.tenancy.models import Project
+from catalog.tenancy.policy import Action, Actor, require
+
+_UNDER_WAY = (
+    OrderState.APPROVED,
+    OrderState.WAITING_CAPACITY,
+    OrderState.DISPATCHED,
+    OrderState.RUNNING,
+    OrderState.CANCELLING,
+)
+
+
+def _digest(document: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def _shown_to_approver(order: Order) -> str:
+    """The hash of exactly what an approver is shown, and so of what is approved."""
+    return _digest(
+        {
+            "kind": order.kind,
+            "tenant": str(order.tenant_id),
+            "project": str(order.project_id),
+            "plan": str(order.plan_id),
+            "version": str(order.version_id),
+            "name": order.name,
+            "parameters": order.parameters,
+            "lease_seconds": order.lease_seconds,
+            "price_krw_month": order.price_krw_month,
+            "zone": str(order.zone_id),
+        }
+    )
+
+
+def _same_request(actor: Actor, key: str | None, request_hash: str) -> Order | None:
+    """The order that this idempotency key already placed. Raises IdempotencyKeyReused where it asked for something else."""
+    if key is None or actor.user_id is None:
+        return None
+    earlier = Order.objects.filter(requested_by=actor.user_id, idempotency_key=key).first()
+    if earlier is not None and earlier.request_hash != request_hash:
+        raise IdempotencyKeyReused()
+    return earlier
+
+
+def _zone(slug: str | None, project: Project) -> Zone | None:
+    if slug is None:
+        return None
+    zone = Zone.objects.filter(slug=slug).first()
+    if zone is None or (zone.kind == Zone.Kind.LOCAL and zone.tenant_id != project.tenant_id):
+        raise ZoneUnknown(fields={"zone": ZoneUnknown.title})
+    return zone
+
+
+def place(
+    actor: Actor,
+    *,
+    project: Project,
+    offering: str,
+    plan: str,
+    name: str,
+    parameters: dict[str, Any],
+    zone: str | None,
+    lease_seconds: int | None,
+    idempotency_key: str | None,
+    now: datetime,
+    wait_for_capacity: bool = False,
+) -> Order:
+    """Order a service. It is approved and claimed at once, or waits for an approval; either way its name is reserved.
+
+    :param lease_seconds: how long the service may stay, 1 to LEASE_MAX_SECONDS; None for the default.
+    :param wait_for_capacity: stand in line when the pool is full, instead of being refused.
+    :raises ProjectUnknown, ProjectEnded, PlanUnavailable, ParametersInvalid, NameInvalid, NameTaken, ZoneUnknown, LeaseTooLong,
+        IdempotencyKeyReused, QuotaExceeded, NoCapacity: nothing has changed.
+    """
+    try:
+        require(actor, Action.ORDER, project.tenant_id)
+    except NotFound as error:
+        raise ProjectUnknown(fields={"project": ProjectUnknown.title}) from error
+    asked = {
+        "create": [str(project.pk), offering, plan, name, zone, lease_seconds, wait_for_capacity],
+        "parameters": parameters,
+    }
+    request_hash = _digest(asked)
+    if earlier := _same_request(actor, idempotency_key, request_hash):
+        return earlier
+    if project.ends_on is not None and project.ends_on < now.date():
+        raise ProjectEnded()
+    wanted = offerings.find_plan(offering, plan)
+    values = offerings.validate_parameters(wanted, parameters)
+    seconds = settings.LEASE_DEFAULT_SECONDS if lease_seconds is None else lease_seconds
+    if not 1 <= seconds <= settings.LEASE_MAX_SECONDS:
+        raise LeaseTooLong(fields={"lease_seconds": LeaseTooLong.title})
+    where = _zone(zone, project)
+    try:
+        with transaction.atomic():
+            instance = instances.create(actor, project=project, plan=wanted, name=name, parameters=values, now=now)
+            order = Order(
+                kind=OrderKind.CREATE,
+                tenant=project.tenant,
+                project=project,
+                requested_by_id=actor.user_id,
+                instance=instance,
+                plan=wanted,
+                version=wanted.version,
+                zone=where,
+                slug=wanted.offering.slug,
+                manifest_version=wanted.version.version,
+                git_revision=wanted.version.git_revision,
+                name=name,
+                parameters=values,
+                lease_seconds=seconds,
+                price_krw_month=wanted.price_krw_month,
+                request_hash=request_hash,
+                idempotency_key=idempotency_key,
+                wait_for_capacity=wait_for_capacity,
+                created_at=now,
+                state_since=now,
+            )
+            order.content_hash = _shown_to_approver(order)
+            order.save(force_insert=True)
+            move_order(order, OrderState.SUBMITTED, actor=actor, now=now)
+            if order.price_krw_month > settings.APPROVAL_THRESHOLD_KRW:
+                move_order(order, OrderState.PENDING_APPROVAL, actor=actor, now=now)
+            else:
+                _approved(order, actor=actor, now=now, data={"rule": "under-threshold"})
+            return order
+    except IntegrityError:
+        # Two requests with one key met: the other one won, and this answers with its order.
+        if earlier := _same_request(actor, idempotency_key, request_hash):
+            return earlier
+        raise
+
+
+def _approved(order: Order, *, actor: Actor, now: datetime, data: dict[str, Any]) -> None:
+    """Approve, claim and dispatch in one transaction; or let it wait for room, where it asked for that."""
+    move_order(order, OrderState.APPROVED, actor=actor, now=now, data=data)
+    try:
+        claim_and_dispatch(order, actor=actor, now=now)
+    except NoCapacity as error:
+        if not order.wait_for_capacity:
+            raise
+        move_order(order, OrderState.WAITING_CAPACITY, actor=actor, now=now, data={"why": str(error.detail)})
+
+
+def claim_and_dispatch(order: Order, *, actor: Actor, now: datetime) -> None:
+    """Claim what an approved or waiting order needs, and open its first attempt. Raises NoCapacity; nothing has changed then."""
+    assert order.instance is not None  # create orders are born with their instance
+    with transaction.atomic():
+        claims.claim(order, order.instance, actor=actor, now=now)
+        claims.dispatch_attempt(order, actor=actor, now=now, tries=1)
+
+
+def _decidable(actor: Actor, order: Order, content_hash: str) -> Order:
+    require(actor, Action.APPROVE, order.tenant_id)
+    held = lock_one(Order, order.pk)
+    if held.state != OrderState.PENDING_APPROVAL:
+        raise NotWaitingForApproval()
+    if held.requested_by_id == actor.user_id:
+        raise OwnApproval()
+    if content_hash != held.content_hash or held.content_hash != _shown_to_approver(held):
+        raise ApprovalStale()
+    return held
+
+
+def _decide(actor: Actor, order: Order, decision: str, comment: str, now: datetime) -> None:
+    Approval.objects.create(
+        order=order,
+        decision=decision,
+        content_hash=order.content_hash,
+        decided_by_id=actor.user_id,
+        decided_at=now,
+        comment=comment,
+    )
+
+
+def approve(actor: Actor, order: Order, *, content_hash: str, comment: str = "", now: datetime) -> Order:
+    """Approve exactly what was shown; the claim is made in the same transaction.
+
+    :param content_hash: ``content_hash`` of the order as it was shown to the approver.
+    :raises NotWaitingForApproval, OwnApproval, ApprovalStale, QuotaExceeded, NoCapacity: nothing has changed.
+    """
+    with transaction.atomic():
+        held = _decidable(actor, order, content_hash)
+        _decide(actor, held, Approval.Decision.APPROVED, comment, now)
+        _approved(held, actor=actor, now=now, data={"comment": comment})
+        return held
+
+
+def reject(actor: Actor, order: Order, *, content_hash: str, comment: str = "", now: datetime) -> Order:
+    """Refuse an order; its name is free again. Raises NotWaitingForApproval, OwnApproval or ApprovalStale."""
+    with transaction.atomic():
+        held = _decidable(actor, order, content_hash)
+        _decide(actor, held, Approval.Decision.REJECTED, comment, now)
+        move_order(held, OrderState.REJECTED, actor=actor, now=now, data={"comment": comment})
+        drop_instance(held, actor=actor, now=now)
+        return held
+
+
+def drop_instance(order: Order, *, actor: Actor, now: datetime) -> None:
+    """Free the name that a create order reserved and the claim it may hold. Nothing was ever built for it."""
+    if order.kind != OrderKind.CREATE or order.instance is None:
+        return
+    claims.give_up_claim(order.instance, actor=actor, now=now)
+    instances.move_instance(order.instance, InstanceState.FAILED, actor=actor, now=now)
+
+
+def cancel(actor: Actor, order: Order, *, now: datetime) -> Order:
+    """Cancel an order at any point before its end. What was built is taken down by a run before the claim is given back.
+
+    :raises OrderEnded, AlreadyCancelling, GiveBackNotCancellable: nothing has changed.
+    """
+    require(actor, Action.ORDER, order.tenant_id)
+    with transaction.atomic():
+        held = lock_one(Order, order.pk)
+        if held.state in ENDS or held.state == OrderState.FAILED_DIRTY:
+            raise OrderEnded(state=held.state)
+        if held.state == OrderState.CANCELLING:
+            raise AlreadyCancelling()
+        if held.state not in {OrderState.DISPATCHED, OrderState.RUNNING}:
+            move_order(held, OrderState.CANCELLED, actor=actor, now=now)
+            drop_instance(held, actor=actor, now=now)
+            return held
+        if held.kind == OrderKind.DECOMMISSION:
+            raise GiveBackNotCancellable()
+        move_order(held, OrderState.CANCELLING, actor=actor, now=now)
+        if not dispatch.ever_began("order", held.pk) and dispatch.withdraw("order", held.pk, now=now):
+            move_order(held, OrderState.CANCELLED, actor=actor, now=now)
+            drop_instance(held, actor=actor, now=now)
+        elif not dispatch.request_cancel("order", held.pk, now=now):
+            # It waits between two attempts: open the one that takes down what the earlier ones built.
+            claims.dispatch_attempt(held, actor=actor, now=now, tries=1, undoing=True)
+        return held
+
+
+def retry(actor: Actor, order: Order, *, now: datetime) -> Order:
+    """Try a failed order again: one that holds nothing starts from its submission, one that does tries to undo again.
+
+    :raises NotRetryable: it has not failed.
+    :raises NameTaken, QuotaExceeded, NoCapacity: nothing has changed.
+    """
+    require(actor, Action.ORDER, order.tenant_id)
+    with transaction.atomic():
+        held = lock_one(Order, order.pk)
+        if held.state == OrderState.FAILED_DIRTY:
+            claims.dispatch_attempt(held, actor=actor, now=now, tries=1, undoing=held.kind == OrderKind.CREATE)
+            return held
+        if held.state != OrderState.FAILED or held.kind != OrderKind.CREATE or held.instance is None:
+            raise NotRetryable(state=held.state)
+        instances.move_instance(held.instance, InstanceState.PENDING, actor=actor, now=now, state_reason="")
+        move_order(
+            held,
+            OrderState.SUBMITTED,
+            actor=actor,
+            now=now,
+            ended_at=None,
+            undoing=False,
+            failure_code="",
+            failure_detail="",
+        )
+        if held.price_krw_month > settings.APPROVAL_THRESHOLD_KRW:
+            move_order(held, OrderState.PENDING_APPROVAL, actor=actor, now=now)
+        else:
+            _approved(held, actor=actor, now=now, data={"rule": "under-threshold"})
+        return held
+
+
+def give_back(
+    actor: Actor,
+    instance: ServiceInstance,
+    *,
+    reason: str = "",
+    idempotency_key: str | None = None,
+    now: datetime,
+) -> Order:
+    """Give a service back. Everything on it will be lost.
+
+    :raises AlreadyGivingBack: a give-back is under way or done.
+    :raises OrderUnderWay: it is still being built; cancel that order instead.
+    """
+    require(actor, Action.ORDER, instance.tenant_id)
+    request_hash = _digest({"decommission": str(instance.pk)})
+    if earlier := _same_request(actor, idempotency_key, request_hash):
+        return earlier
+    with transaction.atomic():
+        held = lock_one(ServiceInstance, instance.pk)
+        if held.state in {InstanceState.DECOMMISSIONING, InstanceState.DECOMMISSIONED, InstanceState.FAILED}:
+            raise AlreadyGivingBack()
+        if Order.objects.filter(instance=held, state__in=_UNDER_WAY).exists() or held.state == InstanceState.PENDING:
+            raise OrderUnderWay()
+        order = Order(
+            kind=OrderKind.DECOMMISSION,
+            tenant=held.tenant,
+            project=held.project,
+            requested_by_id=actor.user_id,
+            instance=held,
+            plan=held.plan,
+            version=held.version,
+            zone=locate(held).zone,
+            slug=held.plan.offering.slug,
+            manifest_version=held.version.version,
+            git_revision=held.version.git_revision,
+            name=held.name,
+            parameters=held.parameters,
+            reason=reason,
+            request_hash=request_hash,
+            idempotency_key=idempotency_key,
+            created_at=now,
+            state_since=now,
+        )
+        order.content_hash = _shown_to_approver(order)
+        order.save(force_insert=True)
+        move_order(order, OrderState.SUBMITTED, actor=actor, now=now, data={"reason": reason})
+        move_order(order, OrderState.APPROVED, actor=actor, now=now, data={"rule": "give-back"})
+        instances.move_instance(held, InstanceState.DECOMMISSIONING, actor=actor, now=now)
+        leases.end(held, now=now, actor=actor)
+        claims.dispatch_attempt(order, actor=actor, now=now, tries=1)
+        return order
+
+
+def extend_lease(actor: Actor, instance: ServiceInstance, *, seconds: int, now: datetime) -> Lease:
+    """Let a service stay ``seconds`` longer. Raises LeaseTooLong or LeaseEnded."""
+    require(actor, Action.ORDER, instance.tenant_id)
+    lease = Lease.objects.filter(instance=instance).first()
+    if lease is None:
+        raise NotFound(_("The service has no lease yet; it starts when the service is ready."))
+    return leases.extend(actor, lease, seconds=seconds, now=now)
+
+
+def reveal(actor: Actor, instance: ServiceInstance, *, now: datetime) -> dict[str, Any]:
+    """The credentials of a service, once. Raises Forbidden, InstanceNotReady or AlreadyShown."""
+    require(actor, Action.REVEAL_SECRET, instance.tenant_id)
+    if actor.user_id is None:
+        raise Forbidden()
+    return instances.reveal(actor, instance, now=now)

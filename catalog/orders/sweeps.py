@@ -1,0 +1,110 @@
+"""What the scheduled flows look for: deadlines that passed, hosts left behind, leases that ended."""
+
+from datetime import datetime
+
+import structlog
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from catalog.common.errors import DomainError
+from catalog.common.locks import lock_one
+from catalog.dispatch import services as dispatch
+from catalog.instances.states import InstanceState
+from catalog.leases import services as leases
+from catalog.orders import services
+from catalog.orders.fulfilment import next_attempt
+from catalog.orders.models import Order
+from catalog.orders.recovery import Report
+from catalog.orders.states import OrderKind, OrderState
+from catalog.orders.transitions import move_order
+from catalog.placement.models import Allocation
+from catalog.pool.models import Host
+from catalog.pool.states import HostState
+from catalog.reclaim import services as reclaim
+from catalog.tenancy.policy import system
+
+log = structlog.get_logger(__name__)
+
+SWEEP = system("sweep")
+RECLAIM = system("reclaim")
+
+
+def expire(now: datetime, report: Report) -> None:
+    """Deal with everything that stayed in a transitional state beyond its deadline."""
+    overdue = Order.objects.filter(deadline__lt=now).values_list("pk", flat=True)
+    for pk in list(overdue[:500]):
+        with transaction.atomic():
+            order = lock_one(Order, pk)
+            if order.deadline is not None and order.deadline < now:
+                _expire_order(order, now)
+                report.add("overdue_orders")
+    for host in Host.objects.filter(deadline__lt=now)[:500]:
+        if dispatch.request_cancel("host", host.pk, now=now):
+            report.add("overdue_hosts")
+
+
+def _expire_order(order: Order, now: datetime) -> None:
+    if order.state == OrderState.PENDING_APPROVAL:
+        move_order(order, OrderState.EXPIRED, actor=SWEEP, now=now)
+        services.drop_instance(order, actor=SWEEP, now=now)
+    elif (
+        order.state == OrderState.DISPATCHED
+        and order.kind == OrderKind.CREATE
+        and not dispatch.ever_began("order", order.pk)
+    ):
+        # No worker ever took it up, so nothing was built: give everything back.
+        if dispatch.withdraw("order", order.pk, now=now):
+            detail = _("No worker of the zone took the order up in time. Try again, or choose another zone.")
+            move_order(
+                order,
+                OrderState.FAILED,
+                actor=SWEEP,
+                now=now,
+                failure_code="not-taken-up",
+                failure_detail=detail,
+                data={"code": "not-taken-up"},
+            )
+            services.drop_instance(order, actor=SWEEP, now=now)
+    elif not dispatch.request_cancel("order", order.pk, now=now):
+        next_attempt(order, code="deadline-passed", detail=_("The order took longer than it may."), now=now)
+
+
+def _never_taken_up(order: Order) -> bool:
+    waits = order.state == OrderState.DISPATCHED and order.kind == OrderKind.CREATE
+    return waits and not dispatch.ever_began("order", order.pk)
+
+
+def wipe_abandoned(now: datetime, report: Report) -> None:
+    """Hosts in use on which nobody holds anything: a crash came between the release and the wipe."""
+    held = Allocation.objects.filter(released_at__isnull=True).values("host")
+    for pk in list(Host.objects.filter(state=HostState.IN_USE).exclude(pk__in=held).values_list("pk", flat=True)[:500]):
+        with transaction.atomic():
+            host = lock_one(Host, pk)
+            if host.state == HostState.IN_USE and not reclaim.has_claims(host):
+                reclaim.request_wipe(host, actor=SWEEP, now=now)
+                report.add("abandoned_hosts")
+
+
+def stuck(now: datetime) -> Report:
+    """Everything the scheduled sweep looks for."""
+    report = Report()
+    expire(now, report)
+    wipe_abandoned(now, report)
+    return report
+
+
+def reclaim_due(zone: str, now: datetime) -> int:
+    """Order the give-back of every instance of a zone whose lease has ended; returns how many. Never early, never twice."""
+    placed = 0
+    for lease in list(leases.due(now, zone).select_related("instance")[:500]):
+        if lease.instance.state == InstanceState.DECOMMISSIONING:
+            continue
+        try:
+            services.give_back(
+                RECLAIM, lease.instance, reason=_("The lease ended."), idempotency_key=f"lease:{lease.pk}", now=now
+            )
+        except DomainError as error:
+            log.warning("reclaim_refused", lease=str(lease.pk), instance=str(lease.instance_id), code=error.code)
+            continue
+        placed += 1
+    return placed
