@@ -88,7 +88,7 @@ def move(
     with transaction.atomic():
         won = (
             type(subject)
-            ._default_manager.filter(guard or models.Q(), **{"pk": subject.pk, "state": frm})
+            ._default_manager.filter(guard or models.Q(), models.Q(state=frm), pk=subject.pk)
             .update(**values)
         )
         if not won:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 
-__all__ = ["InvalidToken", "decrypt", "encrypt", "random_identifier", "random_secret", "sign"]
+__all__ = ["InvalidToken", "decrypt", "encrypt", "random_identifier", "random_secret", "sign", "signed"]
 
 _SECRET_ALPHABET = string.ascii_letters + string.digits
 
@@ -44,6 +44,15 @@ def decrypt(token: str, *, context: str) -> str:
 def sign(message: bytes, *, purpose: str) -> str:
     """HMAC-SHA256 under the first master key, as hex: evidence that this installation issued ``message``."""
     return hmac.new(_derive(settings.PUMASI_SECRET_KEYS[0], f"sign:{purpose}"), message, hashlib.sha256).hexdigest()
+
+
+def signed(message: bytes, signature: str, *, purpose: str) -> bool:
+    """Whether :func:`sign` made ``signature`` of ``message``, under any master key still listed (keys rotate)."""
+    made = (
+        hmac.new(_derive(master, f"sign:{purpose}"), message, hashlib.sha256).hexdigest()
+        for master in settings.PUMASI_SECRET_KEYS
+    )
+    return any(hmac.compare_digest(candidate.encode(), signature.encode()) for candidate in made)
 
 
 def random_secret(length: int = 32) -> str:
