@@ -51,8 +51,6 @@ chroot "$root" systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer e2
   fstrim.timer dpkg-db-backup.timer systemd-logind.service getty.target console-getty.service \
   systemd-update-utmp.service systemd-update-utmp-runlevel.service
 [ -z "$APT_WORDS" ] || printf '%s\n' "$APT_WORDS" > "$root/etc/apt/apt.conf.d/90machine"
-# The lists are fresh but may be empty of what changed since: without this, cache_valid_time would believe them.
-touch --date=@0 "$root/var/lib/apt/lists"
 HOOK
 chmod 755 "$customize"
 
@@ -65,3 +63,6 @@ APT_WORDS=$apt_words mmdebstrap --quiet --variant=minbase --mode=root --format=d
   ${apt_words:+--aptopt="$apt_words"} \
   --customize-hook="$customize" \
   bookworm "$out" - <<< "$sources"
+
+# The lists look fresh but are emptied at the end of the build: without this, Ansible's cache_valid_time would believe them.
+touch --date=@0 "$out/var/lib/apt/lists"
