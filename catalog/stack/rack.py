@@ -1,0 +1,83 @@
+"""The rack's hosts as the demo needs them: put up, listed, looked at over ssh. Everything else about them goes through Ansible."""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+
+
+class RackError(Exception):
+    """The rack refused or failed; the message is what it said."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A host of the rack."""
+
+    name: str
+    zone: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Rack:
+    """The rack of one state directory. RACK_NAME, RACK_SUBNET and so on come from the environment; see ``playbooks/rack/rack --help``."""
+
+    state: Path
+
+    def _run(self, *words: str, seconds: float = 600) -> str:
+        done = subprocess.run(
+            [str(settings.PLAYBOOKS_DIR / "rack" / "rack"), *words],
+            env={**os.environ, "RACK_STATE": str(self.state)}, capture_output=True, text=True, check=False,
+            timeout=seconds, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise RackError(done.stderr.strip() or f"rack {words[0]} failed ({done.returncode}).")
+        return done.stdout
+
+    @property
+    def private_key(self) -> Path:
+        """The key that opens the hosts."""
+        return self.state / "ssh" / "id_ed25519"
+
+    @property
+    def has_image(self) -> bool:
+        """Whether hosts can be made at once."""
+        return (self.state / "image" / "digest").exists()
+
+    def build_image(self) -> None:
+        """Build the file system hosts start from."""
+        self._run("image")
+
+    def up(self, count: int) -> list[Place]:
+        """Have ``count`` hosts up and answering; those that exist stay as they are."""
+        self._run("up", str(count))
+        document = json.loads(self._run("inventory", "--json"))
+        return [Place(host["name"], host["zone"], host["address"]) for host in document["hosts"]]
+
+    def network(self) -> str:
+        """The rack's network in CIDR notation."""
+        words = dict(line.split("=", 1) for line in (self.state / "rack.conf").read_text(encoding="utf-8").splitlines())
+        return f"{words['RACK_SUBNET']}.0/24"
+
+    def ask(self, host: Place, command: str) -> str:
+        """The output of a shell command run as root on a host, whose key is checked against its disk."""
+        known_hosts = self.state / f"known_hosts.{host.name}"
+        known_hosts.write_text(f"{host.address} {self._run('hostkey', host.name).strip()}\n", encoding="utf-8")
+        options = [
+            "BatchMode=yes",
+            "ConnectTimeout=5",
+            "StrictHostKeyChecking=yes",
+            f"UserKnownHostsFile={known_hosts}",
+        ]
+        words = ["ssh", "-F", "none", "-i", str(self.private_key), *(f"-o{option}" for option in options)]
+        done = subprocess.run(
+            [*words, f"ops@{host.address}", "sudo", "sh", "-s"], input=command, capture_output=True, text=True,
+            check=False, timeout=60,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise RackError(f"{host.name}: {done.stderr.strip()}")
+        return done.stdout
