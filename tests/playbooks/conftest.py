@@ -1,0 +1,36 @@
+"""One rack for all tests of the services' playbooks; its place and name come from the environment."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.playbooks.slices import SERVICES
+from tests.rack.driver import Rack
+
+HOST, OUTSIDER = "zone-a-01", "zone-b-01"
+
+
+@pytest.fixture(scope="session")
+def service_rack() -> Iterator[Rack]:
+    state = Path(os.environ.get("RACK_STATE", Path(tempfile.gettempdir()) / "pumasi-services-rack"))
+    image = os.environ.get("RACK_IMAGE")
+    rack = Rack(
+        state,
+        os.environ.get("RACK_NAME", "pumasisvc"),
+        os.environ.get("RACK_SUBNET", "10.82.0"),
+        Path(image) if image else None,
+    )
+    rack.build()
+    rack.down()
+    rack.up(2)
+    yield rack
+    rack.down()
+
+
+@pytest.fixture(params=SERVICES)
+def slug(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name

@@ -1,0 +1,162 @@
+"""One slice of a service on a host of the rack, run through its playbooks as the runner does."""
+
+import itertools
+import os
+import re
+import secrets
+import signal
+import subprocess
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.rack.driver import PLAYBOOKS, Rack
+from tests.rack.plays import Played, play
+
+SERVICES = ("postgresql", "redis")
+ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+FIRST_PORT = 20100
+ports = itertools.count(FIRST_PORT)
+workspaces = itertools.count()
+
+
+def manifest(slug: str) -> dict[str, Any]:
+    """The service's manifest as it stands on disk."""
+    document: dict[str, Any] = yaml.safe_load((PLAYBOOKS / "services" / slug / "service.yml").read_text())
+    return document
+
+
+def residues(slug: str) -> dict[str, Any]:
+    """The service's written list of residues."""
+    document: dict[str, Any] = yaml.safe_load((PLAYBOOKS / "services" / slug / "residues.yml").read_text())
+    return document
+
+
+def defaults(slug: str) -> dict[str, Any]:
+    return {name: schema["default"] for name, schema in manifest(slug)["parameters"]["properties"].items()}
+
+
+@dataclass
+class Slice:
+    """A slice to be built on `host`; every call of a play is a new attempt in a fresh workspace under `folder`."""
+
+    rack: Rack
+    host: str
+    slug: str
+    folder: Path
+    parameters: dict[str, Any] = field(default_factory=dict)
+    tenant: str = "capital"
+    name: str = "loan-db"
+    attempt: int = 0
+    unit: str = field(default_factory=lambda: "s" + "".join(secrets.choice(ALPHABET) for _ in range(11)))
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    order: str = field(default_factory=lambda: str(uuid.uuid4()))
+    port: int = field(default_factory=lambda: next(ports))
+    username: str = field(default_factory=lambda: "app_" + "".join(secrets.choice(ALPHABET) for _ in range(8)))
+    password: str = field(default_factory=lambda: secrets.token_hex(16))
+
+    @property
+    def address(self) -> str:
+        return self.rack.inventory()[self.host].address
+
+    def values(self) -> dict[str, Any]:
+        credentials = {"username": self.username, "password": self.password}
+        parameters = defaults(self.slug) | self.parameters
+        if self.slug == "postgresql":
+            credentials["database"] = parameters["database"]
+        return {
+            "run": {"id": f"{self.order}:{self.attempt}", "subject": self.order, "attempt": self.attempt},
+            "instance": {"id": self.id, "name": self.name, "unit": self.unit, "tenant": self.tenant, "project": "loan"},
+            "endpoint": {"address": self.address, "port": self.port},
+            "size": {"vcpu": 1, "memory_mb": 256, "disk_gb": 1},
+            "plan": {"slug": "shared-small", "topology": "slice"},
+            "parameters": parameters,
+            "credentials": credentials,
+            # The machine that runs the tests is the rack's gateway; the other hosts stay outside.
+            "access": {"allow_from": [f"{self.rack.subnet}.1/32"]},
+        }
+
+    def play(self, name: str, *, verbosity: int = 0) -> Played:
+        """Run one of the service's playbooks and return how it ended."""
+        self.attempt += 1
+        workspace = self.folder / f"{next(workspaces)}-{name}"
+        return play(
+            self.rack, f"services/{self.slug}/{name}.yml", self.host, self.values(), workspace, verbosity=verbosity
+        )
+
+    def done(self, name: str, *, verbosity: int = 0) -> Played:
+        """The same, for a playbook that has to succeed."""
+        played = self.play(name, verbosity=verbosity)
+        assert played.code == 0, played.text
+        return played
+
+    def leftovers(self) -> list[dict[str, str]]:
+        """What the residue check finds; every kind of the list must have been looked at."""
+        report = self.done("residue").outputs["residue"]
+        assert report["checked"] == [kind["kind"] for kind in residues(self.slug)["kinds"]]
+        assert report["clean"] is (report["findings"] == [])
+        found: list[dict[str, str]] = report["findings"]
+        return found
+
+    def query(self, statement: str) -> subprocess.CompletedProcess[str]:
+        """One statement through the real client, from this machine, with the delivered credentials."""
+        environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
+        if self.slug == "postgresql":
+            database = self.values()["credentials"]["database"]
+            argv = ["psql", "-XAtw", "-v", "ON_ERROR_STOP=1", "-f", "-"]
+            environment |= {
+                "PGHOST": self.address, "PGPORT": str(self.port), "PGDATABASE": database, "PGUSER": self.username,
+                "PGPASSWORD": self.password, "PGCONNECT_TIMEOUT": "5",
+            }  # fmt: skip
+        else:
+            argv = ["redis-cli", "-h", self.address, "-p", str(self.port), "--no-auth-warning", "--user", self.username]
+            environment |= {"REDISCLI_AUTH": self.password}
+        return subprocess.run(
+            argv, input=statement, env=environment, capture_output=True, text=True, timeout=20, check=False
+        )
+
+    def abort(self, reached: Callable[[], bool], *, seconds: float = 90) -> None:
+        """Start the build and kill -9 its playbook the moment `reached` says so; the host gets no warning."""
+        self.attempt += 1
+        workspace = self.folder / f"{next(workspaces)}-abort"
+        playbook = f"services/{self.slug}/provision.yml"
+        with ThreadPoolExecutor(max_workers=1) as threads:
+            ending = threads.submit(play, self.rack, playbook, self.host, self.values(), workspace)
+            deadline = time.monotonic() + seconds
+            while not reached():
+                assert not ending.done(), ending.result().text
+                assert time.monotonic() < deadline, "the build never got that far"
+                time.sleep(0.01)
+            for pid in processes_of(workspace):
+                os.kill(pid, signal.SIGKILL)
+            assert ending.result().code == -signal.SIGKILL
+
+    def on_disk(self, path: str) -> Path:
+        """A file of the host, seen from this machine."""
+        return self.rack.state / "hosts" / self.host / "root" / path.format(unit=self.unit).lstrip("/")
+
+
+def processes_of(workspace: Path) -> list[int]:
+    """The ansible-playbook processes of one run, the main one and its workers, known by the run's own folder."""
+    mark = str(workspace).encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if b"ansible-playbook" in command and mark in command:
+                found.append(int(entry.name))
+    return found
+
+
+def changed(played: Played) -> int:
+    """How many tasks changed something, by the play's own recap."""
+    return sum(int(count) for count in re.findall(r"changed=(\d+)", played.text))

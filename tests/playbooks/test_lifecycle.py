@@ -1,0 +1,128 @@
+"""Services on a real host: built, used, built again, neighbours side by side, given back, looked for."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.playbooks.conftest import HOST, OUTSIDER
+from tests.playbooks.slices import Slice, changed
+from tests.rack.driver import Rack
+
+pytestmark = pytest.mark.rack
+
+WRITE = {
+    "postgresql": "CREATE TABLE loans (id int); INSERT INTO loans VALUES (7); SELECT id FROM loans;",
+    "redis": "SET loans 7\nGET loans\n",
+}
+READ = {"postgresql": "SELECT id FROM loans;", "redis": "GET loans\n"}
+# Commands with which the owner of a service could leave it or look at a neighbour.
+FORBIDDEN = {
+    "postgresql": [
+        "COPY (SELECT 1) TO PROGRAM 'id';",
+        "SELECT pg_read_file('/etc/passwd');",
+        "CREATE ROLE other SUPERUSER;",
+        "CREATE DATABASE other;",
+        "ALTER SYSTEM SET port = 1;",
+        "\\connect postgres",
+    ],
+    "redis": [
+        "CONFIG SET dir /etc\n",
+        "ACL LIST\n",
+        "DEBUG SLEEP 0\n",
+        "REPLICAOF 10.82.0.12 1\n",
+        "SHUTDOWN\n",
+        "MODULE LIST\n",
+    ],
+}
+REFUSED = re.compile(r"permission denied|NOPERM|must be superuser", re.IGNORECASE)
+
+
+def reaches(rack: Rack, host: str, address: str, port: int) -> bool:
+    """Whether a host of the rack gets a TCP connection to the address within three seconds."""
+    answer = rack.ssh(host, f"timeout 3 bash -c 'exec 3<>/dev/tcp/{address}/{port}' && echo open || echo shut")
+    return answer.strip() == "open"
+
+
+def test_the_whole_life_of_two_neighbours(service_rack: Rack, slug: str, tmp_path: Path) -> None:
+    first = Slice(service_rack, HOST, slug, tmp_path)
+    neighbour = Slice(service_rack, HOST, slug, tmp_path, tenant="card", name="points")
+
+    built = first.done("provision", verbosity=3)
+    checked = first.done("verify", verbosity=3)
+    assert first.password not in built.text + checked.text
+    assert first.password not in service_rack.ssh(HOST, "journalctl --no-pager; cat /var/log/*.log /var/log/*/*.log")
+    assert "password" not in built.outputs
+    assert changed(first.done("provision")) == 0
+    neighbour.done("provision")
+
+    for one in (first, neighbour):
+        assert one.query(WRITE[slug]).stdout.split()[-1] == "7"
+        for command in FORBIDDEN[slug]:
+            answer = one.query(command)
+            assert REFUSED.search(answer.stdout + answer.stderr), command
+    # The host itself answers the outsider; the port that was lent does not.
+    assert reaches(service_rack, OUTSIDER, first.address, 22)
+    assert not reaches(service_rack, OUTSIDER, first.address, first.port)
+    # Nothing of the packages' own listens beside what was ordered.
+    listening = set(re.findall(r":(\d+)\s", service_rack.ssh(HOST, "ss -Hltn | awk '{print $4\" \"}'")))
+    assert listening == {"22", str(first.port), str(neighbour.port)}
+
+    assert changed(first.done("decommission")) == 1
+    assert first.leftovers() == []
+    assert neighbour.query(READ[slug]).stdout.split()[-1] == "7"
+    neighbour.done("verify")
+    assert changed(neighbour.done("provision")) == 0
+
+    assert changed(first.done("decommission")) == 0
+    neighbour.done("decommission")
+    assert neighbour.leftovers() == []
+
+
+def test_verify_fails_without_the_service(service_rack: Rack, slug: str, tmp_path: Path) -> None:
+    played = Slice(service_rack, HOST, slug, tmp_path).play("verify")
+    assert played.code == 2
+    assert "does not work as promised (unreachable)" in played.text
+
+
+def test_giving_back_what_was_never_built_changes_nothing(service_rack: Rack, slug: str, tmp_path: Path) -> None:
+    never = Slice(service_rack, OUTSIDER, slug, tmp_path)
+    assert changed(never.done("decommission")) == 0
+    assert never.leftovers() == []
+
+
+ABORTS = [
+    ("postgresql", "/etc/pumasi/slices/{unit}"),
+    ("postgresql", "/etc/systemd/system/postgresql@15-{unit}.service.d"),
+    ("postgresql", "/var/lib/postgresql/15/{unit}"),
+    ("postgresql", "/etc/postgresql/15/{unit}/server.key"),
+    ("postgresql", "/run/postgresql/15-{unit}.pid"),
+    ("redis", "/etc/pumasi/slices/{unit}"),
+    ("redis", "/etc/pumasi/slices/{unit}/redis.conf"),
+    ("redis", "/var/lib/pumasi/{unit}"),
+]
+
+
+@pytest.mark.parametrize(("aborted", "path"), ABORTS)
+def test_a_build_killed_halfway_is_given_back_clean(
+    service_rack: Rack, aborted: str, path: str, tmp_path: Path
+) -> None:
+    half = Slice(service_rack, HOST, aborted, tmp_path)
+    half.abort(half.on_disk(path).exists)
+    half.done("decommission")
+    assert half.leftovers() == []
+
+
+@pytest.mark.parametrize(
+    ("aborted", "path"),
+    [("postgresql", "/var/lib/postgresql/15/{unit}"), ("redis", "/etc/pumasi/slices/{unit}/redis.conf")],
+)
+def test_a_build_killed_halfway_succeeds_when_tried_again(
+    service_rack: Rack, aborted: str, path: str, tmp_path: Path
+) -> None:
+    half = Slice(service_rack, HOST, aborted, tmp_path)
+    half.abort(half.on_disk(path).exists)
+    half.done("provision")
+    half.done("verify")
+    half.done("decommission")
+    assert half.leftovers() == []

@@ -1,0 +1,70 @@
+"""What a user typed stays data: kept literally by the service, executed nowhere."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.playbooks.conftest import HOST
+from tests.playbooks.slices import Slice
+from tests.rack.driver import Rack
+
+pytestmark = pytest.mark.rack
+
+# {mark} is a file that appears where one of these is executed, here or on the host.
+ATTACKS = {
+    "template": "{{{{ lookup('ansible.builtin.pipe', 'touch {mark}') }}}}",
+    "statement": "{{% set x = lookup('pipe', 'touch {mark}') %}}{{{{ x }}}}",
+    "substitution": "$(touch {mark})",
+    "backticks": "`touch {mark}`; touch {mark} | touch {mark} & touch {mark}",
+    "sql": "'; DROP DATABASE appdb; COPY (SELECT 1) TO PROGRAM 'touch {mark}'; --",
+    "psql": "\\! touch {mark} :'HOME' \\gexec \\. $$ %I %s",
+    "quotes": "\"'\\'\\\\\" 한글 🦊 é \u202e ' \" \\n \\t",
+    "unsafe": "{{\"__ansible_unsafe\": \"{{{{ lookup('pipe', 'touch {mark}') }}}}\"}}",
+    "yaml": "!unsafe &a *a {{x: y}} # - > |",
+    "option": "--help -c touch {mark}",
+}
+
+
+@pytest.fixture(scope="module", params=["postgresql", "redis"])
+def built(
+    request: pytest.FixtureRequest, service_rack: Rack, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Slice]:
+    one = Slice(service_rack, HOST, request.param, tmp_path_factory.mktemp("values"))
+    yield one
+    one.done("decommission")
+    assert one.leftovers() == []
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_comment_is_kept_to_the_letter_and_runs_nothing(built: Slice, attack: str) -> None:
+    mark = Path("/tmp") / f"pwned-{built.order}"
+    comment = ATTACKS[attack].format(mark=mark)
+    built.parameters = {"comment": comment}
+    built.done("provision")
+    if built.slug == "postgresql":
+        kept = built.query(
+            "SELECT to_json(shobj_description(oid, 'pg_database')) FROM pg_database WHERE datname = 'appdb'"
+        )
+        assert json.loads(kept.stdout) == comment
+    else:
+        config = built.on_disk("/etc/pumasi/slices/{unit}/redis.conf").read_text().splitlines()
+        assert json.loads(config[0].removeprefix("# comment: ")) == comment
+        assert config[1] == f"bind {built.address}"
+    assert not mark.exists()
+    assert not built.on_disk(str(mark)).exists()
+
+
+def test_a_network_that_is_none_is_refused_before_anything_is_opened(
+    built: Slice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = Slice(built.rack, HOST, built.slug, built.folder)
+    values = fresh.values() | {"access": {"allow_from": ["0.0.0.0/0 }; accept; #"]}}
+    monkeypatch.setattr(fresh, "values", lambda: values)
+    played = fresh.play("provision")
+    assert played.code == 2
+    assert "access.allow_from holds something that is not a network" in played.text
+    monkeypatch.undo()
+    fresh.done("decommission")
+    assert fresh.leftovers() == []
