@@ -15,6 +15,7 @@ from catalog.common.locks import advisory_lock
 from catalog.tenancy.policy import Actor
 
 _CHAIN_LOCK = 0x70756D61
+_DIGEST_LENGTH = 64
 
 
 def record(
@@ -112,3 +113,18 @@ def head() -> tuple[date, int, str] | None:
     entry = AuditEntry.objects.filter(chain_day=day).order_by("-chain_seq").first()
     assert entry is not None and entry.chain_seq is not None
     return day, entry.chain_seq, entry.digest
+
+
+def parse_head(link: str) -> tuple[date, int, str]:
+    """Read ``day:number:digest``. Raises ValueError for anything else."""
+    day, seq, digest = link.split(":")
+    if len(digest) != _DIGEST_LENGTH:
+        raise ValueError(link)
+    return date.fromisoformat(day), int(seq), digest
+
+
+def verify_head(day: date, seq: int, digest: str) -> list[Breach]:
+    """Whether the chain still contains a link that was kept elsewhere; if not, its end was cut off or rewritten."""
+    if AuditEntry.objects.filter(chain_day=day, chain_seq=seq, digest=digest).exists():
+        return []
+    return [Breach(day, seq, "was the head of the chain once, and is there no more")]

@@ -56,6 +56,11 @@ class Endpoint(UUIDModel):
     rests_until = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        indexes = [
+            models.Index(
+                fields=("address", "rests_until"), condition=Q(released_at__isnull=False), name="endpoint_resting"
+            )
+        ]
         constraints = [
             models.CheckConstraint(condition=Q(port__gte=1, port__lte=65535), name="endpoint_port_range"),
             models.UniqueConstraint(

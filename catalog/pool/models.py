@@ -1,5 +1,7 @@
 """Hardware: zones, hosts, what they have, what they are, and the evidence that they are clean."""
 
+import uuid
+
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import F, Q
@@ -13,6 +15,9 @@ RESOURCE_CLASS = RegexValidator(r"\A[A-Z][A-Z0-9_]{1,39}\Z", _("Capital letters,
 HOST_NAME = RegexValidator(r"\A[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z", _("A host name of a–z, 0–9 and -."))
 
 VCPU, MEMORY_MB, DISK_GB = "VCPU", "MEMORY_MB", "DISK_GB"
+
+# In ``Inventory.open_to``: whoever asks first.
+ANYONE = uuid.UUID(int=0)
 
 
 class Zone(UUIDModel):
@@ -28,7 +33,8 @@ class Zone(UUIDModel):
     name_en = models.CharField(max_length=100)
     kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.SHARED)
     tenant = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.PROTECT, related_name="local_zones")
-    wipe_driver = models.CharField(max_length=40, default="rack")
+    wipe_driver = models.CharField(max_length=40, default="rack", help_text="a file of playbooks/hosts/drivers")
+    driver_options = models.JSONField(default=dict, blank=True, help_text="what the driver needs to reach the hardware")
 
     class Meta:
         ordering = ("slug",)
@@ -146,10 +152,17 @@ class Inventory(models.Model):
     """How much of one resource class a host has, and how much of it is claimed.
 
     ``free`` = ⌊(total − reserved) × allocation_ratio / 100⌋ − used, kept by the database, which refuses a
-    negative one: whatever the code does, nothing is given twice. ``used`` equals the sum of the host's open allocations (``manage.py books`` proves it).
+    negative one: whatever the code does, nothing is given twice. ``used`` equals the sum of the host's open
+    allocations (``manage.py books`` proves it).
+
+    ``zone`` and ``open_to`` repeat what the host row says, so that one index finds room among any number of hosts: ``open_to``
+    is ``ANYONE`` on an available host, the holder's id beside its other slices, and empty where nothing may be placed.
+    :func:`catalog.pool.services.move_host` keeps it; a claim checks the host row itself once it has locked it.
     """
 
     host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="inventories")
+    zone = models.ForeignKey(Zone, on_delete=models.PROTECT, related_name="+", editable=False)
+    open_to = models.UUIDField(null=True, blank=True, editable=False)
     resource_class = models.CharField(max_length=40, validators=[RESOURCE_CLASS])
     total = models.PositiveIntegerField()
     reserved = models.PositiveIntegerField(default=0)
@@ -169,7 +182,13 @@ class Inventory(models.Model):
             models.CheckConstraint(condition=Q(allocation_ratio__gt=0), name="inventory_ratio_positive"),
             models.CheckConstraint(condition=Q(free__gte=0), name="inventory_never_overcommitted"),
         ]
-        indexes = [models.Index(fields=("resource_class", "free", "host"), name="inventory_best_fit")]
+        indexes = [
+            models.Index(
+                fields=("resource_class", "open_to", "zone", "free"),
+                condition=Q(open_to__isnull=False),
+                name="inventory_best_fit",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.host_id} {self.resource_class} {self.used}/{self.total}"

@@ -1,0 +1,94 @@
+"""Do the books agree with themselves? Read-only."""
+
+from dataclasses import dataclass
+
+from django.db.models import Count, F, Q, Sum
+
+from catalog.placement.models import Allocation, Holding
+from catalog.pool.models import Host, Inventory
+from catalog.pool.services import open_to
+from catalog.pool.states import HostState
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Something the books say in two places, differently."""
+
+    what: str
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: expected {self.expected}, found {self.found}"
+
+
+def drift() -> list[Drift]:
+    """Every difference between open allocations and what inventories, holdings and hosts say."""
+    return [*_inventories(), *_holdings(), *_hosts(), *_hints()]
+
+
+def _inventories() -> list[Drift]:
+    claimed = {
+        (row["host_id"], row["resource_class"]): row["amount"]
+        for row in Allocation.objects.filter(released_at__isnull=True)
+        .values("host_id", "resource_class")
+        .annotate(amount=Sum("amount"))
+    }
+    found = []
+    for row in Inventory.objects.filter(Q(used__gt=0) | Q(host_id__in={host for host, _ in claimed})).select_related("host"):
+        expected = claimed.pop((row.host_id, row.resource_class), 0)
+        if row.used != expected:
+            found.append(Drift(f"{row.resource_class} used of host {row.host.name}", str(expected), str(row.used)))
+    found += [
+        Drift(f"{resource_class} used of host {host_id}", str(amount), "no inventory")
+        for (host_id, resource_class), amount in claimed.items()
+    ]
+    return found
+
+
+def _holdings() -> list[Drift]:
+    held = {
+        (row["instance__tenant"], row["resource_class"]): row["amount"]
+        for row in Allocation.objects.filter(released_at__isnull=True)
+        .values("instance__tenant", "resource_class")
+        .annotate(amount=Sum("amount"))
+    }
+    found = []
+    for row in Holding.objects.select_related("tenant"):
+        expected = held.pop((row.tenant_id, row.resource_class), 0)
+        if row.used != expected:
+            found.append(Drift(f"{row.resource_class} held by {row.tenant.slug}", str(expected), str(row.used)))
+    found += [Drift(f"{name} held by {tenant}", str(amount), "no row") for (tenant, name), amount in held.items()]
+    return found
+
+
+def _hosts() -> list[Drift]:
+    open_ = Allocation.objects.filter(released_at__isnull=True)
+    strangers = open_.exclude(instance__tenant=F("host__holder")).values_list("host__name", flat=True).distinct()
+    found = [Drift(f"holder of host {name}", "the tenant of its allocations", "another") for name in strangers]
+    shared = (
+        open_.filter(host__exclusive=True)
+        .values("host__name")
+        .annotate(instances=Count("instance", distinct=True))
+        .filter(instances__gt=1)
+    )
+    found += [Drift(f"instances on whole host {row['host__name']}", "1", str(row["instances"])) for row in shared]
+    unheld = open_.filter(host__holder__isnull=True).values_list("host__name", flat=True).distinct()
+    found += [Drift(f"holder of host {name}", "the tenant of its allocations", "nobody") for name in unheld]
+    idle = Host.objects.filter(state=HostState.RESERVED).exclude(allocations__in=open_).values_list("name", flat=True)
+    found += [Drift(f"host {name} is reserved", "an open allocation", "none") for name in idle]
+    return found
+
+
+def _hints() -> list[Drift]:
+    found = []
+    rows = Inventory.objects.select_related("host").only(
+        "resource_class", "open_to", "zone", "host__name", "host__state", "host__holder", "host__exclusive", "host__zone"
+    )
+    for row in rows.iterator(chunk_size=2000):
+        expected = open_to(row.host.state, row.host.holder_id, row.host.exclusive)
+        if row.open_to != expected:
+            found.append(Drift(f"{row.resource_class} of host {row.host.name} open to", str(expected), str(row.open_to)))
+        if row.zone_id != row.host.zone_id:
+            found.append(Drift(f"zone of {row.resource_class} of host {row.host.name}", "its host's", "another"))
+    return found

@@ -1,0 +1,17 @@
+"""Why placement refuses. Codes keep their meaning for ever (see ``catalog.common.errors``)."""
+
+from django.utils.translation import gettext_lazy as _
+
+from catalog.common.errors import DomainError
+
+
+class NoCapacity(DomainError):
+    """No host can take the claim. ``context["filters"]`` lists each filter and how many hosts it left."""
+
+    code = "no-capacity"
+    title = _("The pool has no room for this now. Choose a smaller plan or another zone, or try again later.")
+
+
+class NotPlaced(DomainError):
+    code = "not-placed"
+    title = _("This service holds no part of any host.")
