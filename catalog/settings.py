@@ -191,6 +191,9 @@ SWEEP_SECONDS = env_int("PUMASI_SWEEP_SECONDS", 60, least=1)
 ORDER_ATTEMPTS = env_int("PUMASI_ORDER_ATTEMPTS", 3, least=1)
 WIPE_ATTEMPTS = env_int("PUMASI_WIPE_ATTEMPTS", 3, least=1)
 
+# Networks whose clients reach the services of every zone, beside the zone's own prefixes: above all the machines the workers
+# run on, from which each delivery is verified.
+CLIENT_NETWORKS = env_list("PUMASI_CLIENT_NETWORKS", "")
 SSH_PRIVATE_KEY = env("PUMASI_SSH_KEY", str(STATE_DIR / "rack" / "id_ed25519"))
 PLAYBOOKS_DIR = Path(env("PUMASI_PLAYBOOKS", str(BASE_DIR / "playbooks")))
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
+
 from catalog.instances import services as instances
 from catalog.ipam import services as ipam
 from catalog.orders.models import Order
@@ -65,7 +67,7 @@ def assignment_of(order: Order, deadline: datetime) -> Assignment:
         "plan": {"slug": order.plan.slug, "topology": order.plan.topology},
         "parameters": instance.parameters,
         "credentials": credentials,
-        "access": {"allow_from": ipam.allow_from(host.zone)},
+        "access": {"allow_from": sorted({*ipam.allow_from(host.zone), *settings.CLIENT_NETWORKS})},
     }
     return Assignment(
         order_id=order.pk,
