@@ -1,0 +1,173 @@
+"""Prefect's process worker with one difference: a run is forked from a process that has imported everything already.
+
+Importing Prefect, Django and Ansible's runner costs about two CPU-seconds, which is most of the delay between an order and its
+first task. This uses modules that Prefect does not promise to keep; ``tests/flows/test_forked.py`` fails when they change, and
+``prefect worker start --type process`` on a pool of that type is what works without them (see ``flows.worker``).
+"""
+
+import contextlib
+import importlib
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+from multiprocessing.context import ForkServerContext
+from typing import Any
+from uuid import UUID
+
+import anyio
+import anyio.abc
+from prefect._internal.control_listener import configure_from_env
+from prefect.client.schemas.objects import FlowRun
+from prefect.engine import handle_engine_signals
+from prefect.flow_engine import flow_run_logger, load_flow_run, run_flow
+from prefect.flows import Flow
+from prefect.runner._control_channel import ControlChannel
+from prefect.runner._flow_run_executor import FlowRunExecutionResult, FlowRunExecutorContext
+from prefect.runner._process_manager import ProcessHandle, create_isolated_termination_scope
+from prefect.settings.context import get_current_settings
+from prefect.workers.process import ProcessJobConfiguration, ProcessVariables, ProcessWorker, ProcessWorkerResult
+
+import flows
+
+PRELOAD = "flows.preload"
+FLOWS = ("provision", "decommission", "enrol", "wipe", "reclaim", "host_check", "sweep")
+
+
+def fork_server() -> ForkServerContext:
+    """Start the process that runs are forked from; it imports while the caller goes on.
+
+    The working directory must be the one that holds ``flows``: a fork server looks for its modules there.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([PRELOAD])
+    multiprocessing.forkserver.ensure_running()  # type: ignore[attr-defined]  # typeshed leaves the submodule out
+    return context
+
+
+def flow_of(entrypoint: str) -> "Flow[..., Any]":
+    """The flow that a deployment's entrypoint (``flows/<name>.py:<name>`` or ``flows.<name>:<name>``) names.
+
+    :raises LookupError: it is none of ours.
+    """
+    place, _, name = entrypoint.partition(":")
+    module = place.removesuffix(".py").replace("/", ".")
+    if name not in FLOWS or module != f"{flows.__name__}.{name}":
+        raise LookupError(f"{entrypoint} is no flow of this package")
+    found: Flow[..., Any] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def _child(flow_run_id: str, entrypoint: str, environment: dict[str, str | None], directory: str) -> None:
+    """The life of one run, in a fresh fork."""
+    os.setsid()
+    os.chdir(directory)
+    # The fork server ignores SIGINT, and its children would too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name, value in environment.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    if PRELOAD not in sys.modules:
+        raise RuntimeError(f"{PRELOAD} was not imported by the fork server; see its standard error")
+    configure_from_env()
+    run_id = UUID(flow_run_id)
+    with handle_engine_signals(run_id):
+        run = load_flow_run(flow_run_id=run_id)
+        run_flow(flow_of(entrypoint), flow_run=run, error_logger=flow_run_logger(flow_run=run))
+
+
+class ForkStarter:
+    """Starts one run as a fork and waits for its end (Prefect's ``ProcessStarter`` protocol)."""
+
+    def __init__(
+        self,
+        context: ForkServerContext,
+        entrypoint: str,
+        environment: dict[str, str | None],
+        directory: str,
+        channel: ControlChannel,
+    ) -> None:
+        self._context = context
+        self._entrypoint = entrypoint
+        self._environment = environment
+        self._directory = directory
+        self._channel = channel
+
+    async def start(
+        self, flow_run: FlowRun, task_status: anyio.abc.TaskStatus[ProcessHandle] = anyio.TASK_STATUS_IGNORED
+    ) -> None:
+        environment = dict(self._environment)
+        # Without the channel Prefect falls back to plain signals, as its own starter does.
+        with contextlib.suppress(RuntimeError):
+            port, token = self._channel.register(flow_run.id)
+            environment |= {"PREFECT__CONTROL_PORT": str(port), "PREFECT__CONTROL_TOKEN": token}
+        process = self._context.Process(
+            target=_child, args=(str(flow_run.id), self._entrypoint, environment, self._directory)
+        )
+        await anyio.to_thread.run_sync(process.start)
+        assert process.pid is not None  # a started process has one
+        handle = ProcessHandle(process, termination_scope=create_isolated_termination_scope(process.pid))  # type: ignore[arg-type]  # a forked process has the interface of a spawned one
+        task_status.started(handle)
+        await anyio.to_thread.run_sync(process.join, abandon_on_cancel=True)
+
+
+class ForkWorker(ProcessWorker):
+    """A worker of pools of type ``pumasi-fork``."""
+
+    type = "pumasi-fork"
+    job_configuration = ProcessJobConfiguration
+    job_configuration_variables = ProcessVariables
+    _display_name = "Pumasi fork"
+    _description = "Runs flows forked from a process that has imported them already."
+
+    async def run(
+        self,
+        flow_run: FlowRun,
+        configuration: ProcessJobConfiguration,
+        task_status: anyio.abc.TaskStatus[int] | None = None,
+    ) -> ProcessWorkerResult:
+        """Run one flow to its end. Prefect calls this for each run it hands to the worker."""
+        if flow_run.deployment_id is None:
+            raise LookupError("only deployed flows run here")
+        status = task_status or anyio.TASK_STATUS_IGNORED
+        deployment = await self.client.read_deployment(flow_run.deployment_id)
+        # The fork has our environment already; only what differs is handed over.
+        environment = {name: value for name, value in configuration.env.items() if os.environ.get(name) != value}
+        environment |= get_current_settings().to_environment_variables(exclude_unset=True)
+        environment |= {
+            "PREFECT__FLOW_RUN_ID": str(flow_run.id),
+            "PREFECT__DEPLOYMENT_NAME": deployment.name,
+            "PREFECT__ENABLE_CANCELLATION_AND_CRASHED_HOOKS": "false",
+        }
+        execution: FlowRunExecutionResult | None = None
+        with tempfile.TemporaryDirectory(prefix="pumasi-run-") as directory:
+            async with FlowRunExecutorContext() as context:
+                starter = ForkStarter(
+                    fork_server(), deployment.entrypoint or "", environment, directory, context.control_channel
+                )
+                executor = context.create_executor(
+                    flow_run, starter, resolve_flow=_resolve(deployment.entrypoint or ""), propose_submitting=False
+                )
+
+                async def execute(
+                    *, task_status: anyio.abc.TaskStatus[ProcessHandle] = anyio.TASK_STATUS_IGNORED
+                ) -> None:
+                    nonlocal execution
+                    execution = await executor.submit(task_status=task_status)
+
+                async with anyio.create_task_group() as group:
+                    handle = await group.start(execute)
+                    status.started(handle.pid)
+        if execution is None or execution.status_code is None:
+            raise RuntimeError("the run could not be started")
+        return ProcessWorkerResult(status_code=execution.status_code, identifier=str(handle.pid))
+
+
+def _resolve(entrypoint: str) -> Any:
+    async def resolve(_: FlowRun) -> "Flow[..., Any]":
+        return flow_of(entrypoint)
+
+    return resolve
