@@ -5,7 +5,7 @@ from uuid import UUID
 
 import structlog
 from prefect import flow
-from prefect.states import State
+from prefect.client.schemas.objects import State
 
 from catalog.orders import fulfilment
 from catalog.orders.assignments import Assignment

@@ -7,15 +7,15 @@ sweep that is still running when the next is due makes that one unnecessary, so 
 import argparse
 import re
 import sys
-from datetime import timedelta
 
 import structlog
 from django.conf import settings
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
-from prefect.client.schemas.schedules import IntervalSchedule
+from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectAlreadyExists
+from prefect.types.entrypoint import EntrypointType
 from prefect.workers.process import ProcessWorker
 
 from flows.forked import FLOWS, ForkWorker, flow_of
@@ -58,17 +58,17 @@ def _deployments(zone: str) -> None:
         "sweep": settings.SWEEP_SECONDS,
     }
     for name in FLOWS:
-        deployment = flow_of(f"flows.{name}:{name}").to_deployment(
+        deployment = RunnerDeployment.from_flow(
+            flow_of(f"flows.{name}.{name}"),
             name=zone,
             work_pool_name=zone,
             parameters={"zone": zone} if name in every else {},
-            schedule=IntervalSchedule(interval=timedelta(seconds=every[name])) if name in every else None,
+            interval=every.get(name),
             concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
             if name in every
             else None,
+            entrypoint_type=EntrypointType.MODULE_PATH,
         )
-        # Prefect would write down where the file lies on this machine; every worker has its own copy.
-        deployment.entrypoint = f"flows/{name}.py:{name}"
         deployment.apply()
 
 

@@ -21,13 +21,14 @@ import anyio.abc
 from prefect._internal.control_listener import configure_from_env
 from prefect.client.schemas.objects import FlowRun
 from prefect.engine import handle_engine_signals
-from prefect.flow_engine import flow_run_logger, load_flow_run, run_flow
+from prefect.flow_engine import load_flow_run, run_flow
 from prefect.flows import Flow
+from prefect.logging.loggers import flow_run_logger
 from prefect.runner._control_channel import ControlChannel
 from prefect.runner._flow_run_executor import FlowRunExecutionResult, FlowRunExecutorContext
 from prefect.runner._process_manager import ProcessHandle, create_isolated_termination_scope
 from prefect.settings.context import get_current_settings
-from prefect.workers.process import ProcessJobConfiguration, ProcessVariables, ProcessWorker, ProcessWorkerResult
+from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
 
 import flows
 
@@ -47,12 +48,11 @@ def fork_server() -> ForkServerContext:
 
 
 def flow_of(entrypoint: str) -> "Flow[..., Any]":
-    """The flow that a deployment's entrypoint (``flows/<name>.py:<name>`` or ``flows.<name>:<name>``) names.
+    """The flow that a deployment's entrypoint (``flows.<name>.<name>``) names.
 
     :raises LookupError: it is none of ours.
     """
-    place, _, name = entrypoint.partition(":")
-    module = place.removesuffix(".py").replace("/", ".")
+    module, _, name = entrypoint.rpartition(".")
     if name not in FLOWS or module != f"{flows.__name__}.{name}":
         raise LookupError(f"{entrypoint} is no flow of this package")
     found: Flow[..., Any] = getattr(importlib.import_module(module), name)
@@ -76,7 +76,7 @@ def _child(flow_run_id: str, entrypoint: str, environment: dict[str, str | None]
     run_id = UUID(flow_run_id)
     with handle_engine_signals(run_id):
         run = load_flow_run(flow_run_id=run_id)
-        run_flow(flow_of(entrypoint), flow_run=run, error_logger=flow_run_logger(flow_run=run))
+        run_flow(flow_of(entrypoint), flow_run=run, error_logger=flow_run_logger(flow_run=run))  # type: ignore[arg-type]  # an adapter, as Prefect's own engine passes
 
 
 class ForkStarter:
@@ -118,8 +118,6 @@ class ForkWorker(ProcessWorker):
     """A worker of pools of type ``pumasi-fork``."""
 
     type = "pumasi-fork"
-    job_configuration = ProcessJobConfiguration
-    job_configuration_variables = ProcessVariables
     _display_name = "Pumasi fork"
     _description = "Runs flows forked from a process that has imported them already."
 

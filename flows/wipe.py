@@ -7,7 +7,7 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from prefect import flow
-from prefect.states import State
+from prefect.client.schemas.objects import State
 
 from catalog.reclaim import fulfilment
 from catalog.reclaim.fulfilment import HostAssignment

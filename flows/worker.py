@@ -3,8 +3,8 @@
 It takes runs from the work pool named like the zone and forks each from a process that has imported everything already.
 
 Fallback without Prefect's private modules: deploy with ``python -m flows.deploy --zone zone-a --type process`` and start
-``prefect worker start --pool zone-a --type process`` in the directory that holds ``flows``, with the same environment. It does
-the same, about four seconds later per run.
+``prefect worker start --pool zone-a --type process`` with the same environment and PYTHONPATH naming the directory that holds
+``flows``. It does the same, about four seconds later per run.
 
 SIGTERM and SIGINT end it in order: runs under way are told to stop, report that they were interrupted, and are taken up again by
 the next worker. After a kill -9 the runs go on; what is left of runs that died as well is ended when a worker starts.

@@ -1,4 +1,4 @@
-"""Hides secrets by value, in every form they are likely to travel in. ``no_log`` in playbooks is the first wall, this the next."""
+"""Hides secrets by value, in every form they are likely to travel in. ``no_log`` in playbooks comes first, this next."""
 
 import base64
 import binascii

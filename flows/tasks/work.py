@@ -10,8 +10,9 @@ from typing import Any, Protocol
 import structlog
 from django.conf import settings
 from django.db import connection
+from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from prefect.states import Completed, Failed, State
+from prefect.states import Completed, Failed
 
 from catalog.audit.gate import Happening
 from catalog.common.clock import now
