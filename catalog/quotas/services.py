@@ -29,8 +29,7 @@ def check_and_lock(tenant: Tenant, wanted: Mapping[str, int], *, now: datetime) 
         if used.get(name, 0) + amount > limits.get(name, 0)
     }
     if short:
-        fields = {name: _("limit %(limit)d, used %(used)d, wanted %(wanted)d") % said for name, said in short.items()}
-        raise QuotaExceeded(fields=fields, classes=short)
+        raise QuotaExceeded(fields=_fields(short), classes=short)
 
 
 def usage(tenant: Tenant) -> dict[str, tuple[int, int]]:
@@ -38,3 +37,25 @@ def usage(tenant: Tenant) -> dict[str, tuple[int, int]]:
     limits = dict(Quota.objects.filter(tenant=tenant).values_list("resource_class", "limit"))
     used = dict(Holding.objects.filter(tenant=tenant, used__gt=0).values_list("resource_class", "used"))
     return {name: (used.get(name, 0), limits.get(name, 0)) for name in sorted(limits.keys() | used.keys())}
+
+
+def check_held(tenant: Tenant) -> None:
+    """After a claim, in its transaction: what the tenant holds now fits its quota.
+
+    A whole host holds all it has, which may be more than its plan asks for and :func:`check_and_lock` was told.
+
+    :raises QuotaExceeded: for every class that does not suffice; the caller's transaction must not be committed.
+    """
+    limits = dict(Quota.objects.filter(tenant=tenant).values_list("resource_class", "limit"))
+    used = dict(Holding.objects.filter(tenant=tenant).values_list("resource_class", "used"))
+    short = {
+        name: {"limit": limits.get(name, 0), "used": amount, "wanted": 0}
+        for name, amount in sorted(used.items())
+        if amount > limits.get(name, 0)
+    }
+    if short:
+        raise QuotaExceeded(fields=_fields(short), classes=short)
+
+
+def _fields(short: Mapping[str, Mapping[str, int]]) -> dict[str, str]:
+    return {name: _("limit %(limit)d, used %(used)d, wanted %(wanted)d") % said for name, said in short.items()}

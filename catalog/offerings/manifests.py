@@ -1,0 +1,116 @@
+"""Reading and checking manifests; pure but for the files it reads."""
+
+import json
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import yaml
+from django.utils.translation import gettext as _
+from jsonschema.exceptions import SchemaError
+
+from catalog.offerings.errors import ManifestInvalid, NarrowingInvalid
+from catalog.offerings.schemas import Schema, narrowed, validator
+
+SCHEMA_FILE = "manifest.schema.json"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One valid manifest; ``digest`` is the SHA-256 of its canonical JSON."""
+
+    slug: str
+    version: str
+    document: dict[str, Any]
+    digest: str
+
+
+def read_all(root: Path) -> list[Manifest]:
+    """Every ``<slug>/service.yml`` below ``root``, by slug.
+
+    :raises ManifestInvalid: with everything that is wrong in any of them, as ``file: place`` → what.
+    """
+    schema = _format(root)
+    wrong: dict[str, str] = {}
+    manifests = []
+    for path in sorted(root.glob("*/service.yml")):
+        document, problems = _read(path, schema)
+        wrong |= {f"{path.parent.name}/{path.name}: {place}": what for place, what in problems.items()}
+        if document is not None and not problems:
+            canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+            manifests.append(
+                Manifest(document["slug"], document["version"], document, sha256(canonical).hexdigest())
+            )  # fmt: skip
+    if not manifests and not wrong:
+        raise ManifestInvalid(_("There is no manifest below %s.") % root)
+    if wrong:
+        raise ManifestInvalid(fields=wrong)
+    return manifests
+
+
+def _format(root: Path) -> Schema:
+    path = root / SCHEMA_FILE
+    try:
+        schema: Schema = json.loads(path.read_text(encoding="utf-8"))
+        validator(schema).check_schema(schema)
+    except (OSError, ValueError, SchemaError) as error:
+        raise ManifestInvalid(fields={SCHEMA_FILE: str(error).splitlines()[0]}) from error
+    return schema
+
+
+def _read(path: Path, schema: Schema) -> tuple[dict[str, Any] | None, dict[str, str]]:
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        json.dumps(document, allow_nan=False)
+    except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
+        return None, {"file": _("Cannot be read: %s") % str(error).splitlines()[0]}
+    problems = {
+        ".".join(str(part) for part in error.absolute_path) or "manifest": error.message[:300]
+        for error in validator(schema).iter_errors(document)
+    }
+    if not problems:
+        problems = _beyond_schema(path.parent, document)
+    return document, problems
+
+
+def _beyond_schema(folder: Path, document: dict[str, Any]) -> dict[str, str]:
+    """What a schema cannot say: names that must exist, and texts that must agree."""
+    wrong: dict[str, str] = {}
+    if document["slug"] != folder.name:
+        wrong["slug"] = _("Must be the name of its folder, %s.") % folder.name
+    for step, name in document["playbooks"].items():
+        if not (folder / name).is_file():
+            wrong[f"playbooks.{step}"] = _("There is no file %s beside the manifest.") % name
+    parameters = document["parameters"]
+    for name, source in document["credentials"].items():
+        if "from_parameter" in source and source["from_parameter"] not in parameters["properties"]:
+            wrong[f"credentials.{name}"] = _("There is no parameter %s.") % source["from_parameter"]
+    first, last = document["port"]["range"]
+    if first > last:
+        wrong["port.range"] = _("The first port lies after the last.")
+    wrong |= _wrong_parameters(parameters)
+    seen: set[str] = set()
+    for number, plan in enumerate(document["plans"]):
+        if plan["slug"] in seen:
+            wrong[f"plans.{number}.slug"] = _("Another plan has this slug.")
+        seen.add(plan["slug"])
+        if not any(place.startswith("parameters") for place in wrong):
+            try:
+                narrowed(parameters, plan["parameters"])
+            except NarrowingInvalid as error:
+                wrong |= {f"plans.{number}.parameters.{name}": str(what) for name, what in error.fields.items()}
+    return wrong
+
+
+def _wrong_parameters(parameters: Schema) -> dict[str, str]:
+    try:
+        validator(parameters).check_schema(parameters)
+    except SchemaError as error:
+        place = ".".join(str(part) for part in error.absolute_path)
+        return {f"parameters.{place}": error.message[:300]}
+    return {
+        f"parameters.{name}.default": _("Is not allowed by its own schema.")
+        for name, each in parameters["properties"].items()
+        if "default" in each and not validator(each).is_valid(each["default"])
+    }

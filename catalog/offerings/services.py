@@ -1,0 +1,155 @@
+"""Loading manifests into the catalog; finding what is on sale; checking what a user chose."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+
+from catalog.audit.services import record
+from catalog.offerings.errors import ManifestVersionReused, PlanUnavailable
+from catalog.offerings.manifests import Manifest, read_all
+from catalog.offerings.models import Offering, OfferingVersion, Plan, Publication
+from catalog.offerings.schemas import Schema, narrowed, with_defaults
+from catalog.tenancy.policy import Action, Actor, require
+
+
+@dataclass
+class LoadReport:
+    """What a load did: offerings by slug, plans as ``offering/plan``."""
+
+    new: list[str] = field(default_factory=list)
+    new_version: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    withdrawn_plans: list[str] = field(default_factory=list)
+
+
+def load_manifests(
+    root: Path, *, git_revision: str, now: datetime, actor: Actor, publish: bool = False
+) -> LoadReport:  # fmt: skip
+    """Bring the catalog up to the manifests below ``root``: all of them, or on any fault nothing.
+
+    What is curated (texts, price, publication, narrowing, display order, icon) is taken from the manifest on first load only.
+    A plan the manifest no longer has is hidden. Loading the same again changes nothing.
+
+    :param git_revision: kept with each new version, and so with each order.
+    :param publish: put on sale what is still a draft; what a curator has hidden stays hidden.
+    :raises Forbidden: the actor does not curate the catalog.
+    :raises ManifestInvalid: with every fault found.
+    :raises ManifestVersionReused: the content of a version differs from what was loaded under it before.
+    """
+    require(actor, Action.CURATE)
+    manifests = read_all(root)
+    report = LoadReport()
+    with transaction.atomic():
+        for manifest in manifests:
+            _load(manifest, report, git_revision=git_revision, now=now, actor=actor)
+        if publish:
+            slugs = [manifest.slug for manifest in manifests]
+            Offering.objects.filter(slug__in=slugs, publication=Publication.DRAFT).update(
+                publication=Publication.PUBLISHED
+            )
+            Plan.objects.filter(offering__slug__in=slugs, publication=Publication.DRAFT).update(
+                publication=Publication.PUBLISHED
+            )
+    return report
+
+
+def _load(manifest: Manifest, report: LoadReport, *, git_revision: str, now: datetime, actor: Actor) -> None:
+    said = manifest.document
+    offering, is_new = Offering.objects.get_or_create(
+        slug=manifest.slug,
+        defaults={
+            "name_en": said["name"]["en"], "name_ko": said["name"]["ko"],
+            "summary_en": said["summary"]["en"], "summary_ko": said["summary"]["ko"],
+            "category": said["category"], "icon": said["icon"],
+        },
+    )  # fmt: skip
+    version = OfferingVersion.objects.filter(offering=offering, version=manifest.version).first()
+    if version is not None and version.digest != manifest.digest:
+        raise ManifestVersionReused(fields={manifest.slug: ManifestVersionReused.title})
+    if version is None:
+        version = OfferingVersion.objects.create(
+            offering=offering, version=manifest.version, git_revision=git_revision, digest=manifest.digest,
+            manifest=said, loaded_at=now,
+        )  # fmt: skip
+        record(
+            actor, "offering.loaded", subject_type="offering", subject_id=str(offering.pk), now=now,
+            after={"slug": manifest.slug, "version": manifest.version, "git_revision": git_revision},
+        )  # fmt: skip
+        (report.new if is_new else report.new_version).append(manifest.slug)
+    else:
+        report.unchanged.append(manifest.slug)
+    for order, plan in enumerate(said["plans"], start=1):
+        _load_plan(offering, version, plan, display_order=order * 10)
+    _withdraw(offering, {plan["slug"] for plan in said["plans"]}, report, now=now, actor=actor)
+
+
+def _load_plan(offering: Offering, version: OfferingVersion, said: Mapping[str, Any], *, display_order: int) -> None:
+    built = {
+        "version": version,
+        "topology": said["topology"],
+        "resources": said["resources"],
+        "traits": said["traits"],
+    }
+    Plan.objects.update_or_create(
+        offering=offering,
+        slug=said["slug"],
+        defaults=built,
+        create_defaults={
+            **built, "name_en": said["name"]["en"], "name_ko": said["name"]["ko"],
+            "price_krw_month": said["price_krw_month"], "display_order": display_order,
+        },
+    )  # fmt: skip
+
+
+def _withdraw(offering: Offering, kept: set[str], report: LoadReport, *, now: datetime, actor: Actor) -> None:
+    gone = Plan.objects.filter(offering=offering).exclude(slug__in=kept).exclude(publication=Publication.HIDDEN)
+    for plan in gone:
+        Plan.objects.filter(pk=plan.pk).update(publication=Publication.HIDDEN)
+        report.withdrawn_plans.append(f"{offering.slug}/{plan.slug}")
+        record(
+            actor, "plan.withdrawn", subject_type="plan", subject_id=str(plan.pk), now=now,
+            before={"publication": plan.publication}, after={"publication": Publication.HIDDEN},
+        )  # fmt: skip
+
+
+def find_plan(offering_slug: str, plan_slug: str) -> Plan:
+    """A plan on sale. Raises :class:`PlanUnavailable` for one that is unknown, draft or hidden, or whose offering is."""
+    plan = (
+        Plan.objects.filter(
+            slug=plan_slug, publication=Publication.PUBLISHED,
+            offering__slug=offering_slug, offering__publication=Publication.PUBLISHED,
+        )
+        .select_related("offering", "version")
+        .first()
+    )  # fmt: skip
+    if plan is None:
+        raise PlanUnavailable(offering=offering_slug, plan=plan_slug)
+    return plan
+
+
+def parameter_schema(plan: Plan) -> Schema:
+    """The JSON Schema of what may be chosen: the manifest's, narrowed by the manifest's plan and then by the curator.
+
+    :raises NarrowingInvalid: the curator's narrowing does not fit the manifest (any more).
+    """
+    manifest = plan.version.manifest
+    by_manifest = next((each["parameters"] for each in manifest["plans"] if each["slug"] == plan.slug), {})
+    return narrowed(narrowed(manifest["parameters"], by_manifest), plan.narrowing)
+
+
+def validate_parameters(plan: Plan, values: Any) -> dict[str, Any]:
+    """What was chosen, completed by the defaults.
+
+    :raises ParameterForbidden: what is never accepted, such as control characters or names Ansible would act on.
+    :raises ParametersInvalid: one field for each wrong, missing or unknown parameter.
+    """
+    return with_defaults(parameter_schema(plan), values)
+
+
+def usual_seconds(plan: Plan) -> int:
+    """How long the plan's steps usually take together, as its manifest says."""
+    return sum(plan.version.manifest["steps"].values())
