@@ -7,6 +7,8 @@ from typing import Any, Self
 import httpx
 
 POLL = 0.5
+WAIT = 5
+"""Seconds the server holds a question for new events open."""
 
 
 class ApiError(Exception):
@@ -91,12 +93,10 @@ class Api:
         deadline = time.monotonic() + within
         after = 0
         while True:
-            answer = self.get(f"/orders/{order_id}/events", after=after)
+            answer = self.get(f"/orders/{order_id}/events", after=after, wait=WAIT)
             yield from answer["results"]
             after = answer["next_after"]
             if answer["ended"] and not answer["results"]:
                 return
             if time.monotonic() > deadline:
                 raise TooSlow(f"The order {order_id} did not end within {within:.0f} s; it is {answer['state']}.")
-            if not answer["results"]:
-                time.sleep(POLL)

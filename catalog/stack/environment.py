@@ -48,15 +48,15 @@ def private_dir(path: Path) -> Path:
     return path
 
 
-def secret(state: Path, name: str) -> str:
-    """The secret of that name: 43 random characters, made at the first call and kept in a file of mode 0600."""
+def secret(state: Path, name: str, *, strength: int = 32) -> str:
+    """The secret of that name: ``strength`` random bytes as text, made at the first call and kept in a file of mode 0600."""
     path = private_dir(state / "secrets") / name
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return path.read_text(encoding="utf-8").strip()
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(secrets.token_urlsafe(32) + "\n")
+        file.write(secrets.token_urlsafe(strength) + "\n")
     return path.read_text(encoding="utf-8").strip()
 
 

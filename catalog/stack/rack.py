@@ -1,12 +1,17 @@
-"""The rack's hosts as the demo needs them: put up, listed, looked at over ssh. Everything else about them goes through Ansible."""
+"""The rack's hosts as the demo needs them: put up, taken into the pool, looked at over ssh."""
 
 import json
 import os
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
+
+from catalog.stack.client import Api
+
+ENROL_WITHIN = 120.0
 
 
 class RackError(Exception):
@@ -24,7 +29,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Rack:
-    """The rack of one state directory. RACK_NAME, RACK_SUBNET and so on come from the environment; see ``playbooks/rack/rack --help``."""
+    """The rack of one state directory. Name, network and sizes: ``playbooks/rack/rack --help``."""
 
     state: Path
 
@@ -55,6 +60,10 @@ class Rack:
     def up(self, count: int) -> list[Place]:
         """Have ``count`` hosts up and answering; those that exist stay as they are."""
         self._run("up", str(count))
+        return self.places()
+
+    def places(self) -> list[Place]:
+        """The hosts there are."""
         document = json.loads(self._run("inventory", "--json"))
         return [Place(host["name"], host["zone"], host["address"]) for host in document["hosts"]]
 
@@ -81,3 +90,24 @@ class Rack:
         if done.returncode != 0:
             raise RackError(f"{host.name}: {done.stderr.strip()}")
         return done.stdout
+
+
+def enrol(operator: Api, places: Iterable[Place]) -> list[str]:
+    """Register hosts of the rack that the pool does not know yet, and wait until all of them are inspected.
+
+    Returns the names of the new ones. Raises :class:`catalog.stack.client.TooSlow` where one cannot be inspected.
+    """
+    known = {host["name"] for host in operator.every("/hosts")}
+    new = [place for place in places if place.name not in known]
+    ids = [
+        operator.post("/hosts", {"name": place.name, "zone": place.zone, "address": place.address})["id"]
+        for place in new
+    ]
+    for identity in ids:
+        operator.until(
+            "taking the host into the pool",
+            f"/hosts/{identity}",
+            lambda host: host["state"] not in {"enrolled", "inspecting"},
+            within=ENROL_WITHIN,
+        )
+    return [place.name for place in new]

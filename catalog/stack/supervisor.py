@@ -20,8 +20,8 @@ from django.conf import settings
 
 from catalog.stack import environment as environments
 from catalog.stack import parts
-from catalog.stack.processes import Process, alive, end_marked, mark_of, send, started
 from catalog.stack.parts import Service, Step
+from catalog.stack.processes import Process, alive, end_marked, mark_of, send, started
 
 log = structlog.get_logger(__name__)
 

@@ -1,0 +1,106 @@
+"""Sample data: three affiliates, their people and projects, two zones, and what is on sale. Made once; again changes nothing."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from django.core.management import call_command
+from django.db import transaction
+
+from catalog.ipam import services as ipam
+from catalog.pool.models import DISK_GB, MEMORY_MB, VCPU, Zone
+from catalog.quotas.models import Quota
+from catalog.stack.environment import secret
+from catalog.stack.rack import Place
+from catalog.tenancy.models import Membership, Project, Role, Tenant, User
+from catalog.tenancy.policy import system
+
+SAMPLE = system("sample")
+QUOTA = {VCPU: 8, MEMORY_MB: 8192, DISK_GB: 60}
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody of the sample; ``tenant`` is empty for a role of the group."""
+
+    username: str
+    family: str
+    given: str
+    tenant: str
+    role: Role
+    says: str
+
+
+TENANTS = {
+    "capital": ("품앗이캐피탈", "Pumasi Capital", "loan", "대출 심사 개편"),
+    "card": ("품앗이카드", "Pumasi Card", "points", "포인트 적립"),
+    "life": ("품앗이생명", "Pumasi Life", "claims", "보험금 청구"),
+}
+PEOPLE = (
+    Person("minji", "김", "민지", "capital", Role.DEVELOPER, "developer of Pumasi Capital"),
+    Person("junho", "이", "준호", "capital", Role.APPROVER, "approver of Pumasi Capital"),
+    Person("seoyeon", "박", "서연", "card", Role.DEVELOPER, "developer of Pumasi Card"),
+    Person("doyun", "최", "도윤", "card", Role.APPROVER, "approver of Pumasi Card"),
+    Person(
+        "haeun", "정", "하은", "life", Role.DEVELOPER, "developer of Pumasi Life, who must see nothing of the others"
+    ),
+    Person("jihun", "강", "지훈", "", Role.OPERATOR, "pool operator"),
+    Person("yuna", "한", "유나", "", Role.OPERATOR, "second pool operator"),
+    Person("sua", "윤", "수아", "", Role.CATALOG_ADMIN, "catalog admin"),
+    Person("taeho", "임", "태호", "", Role.AUDITOR, "auditor"),
+)
+ADMIN = "admin"
+ZONES = {"zone-a": ("서울 존 A", "Zone A"), "zone-b": ("서울 존 B", "Zone B")}
+
+
+def password_of(state: Path, username: str) -> str:
+    """The password of a person of the sample: random, made once per state directory."""
+    return secret(state, f"password-{username}", strength=12)
+
+
+def _person(state: Path, person: Person, tenants: dict[str, Tenant]) -> None:
+    if User.objects.filter(username=person.username).exists():
+        return
+    user = User.objects.create_user(
+        person.username, password=password_of(state, person.username), last_name=person.family, first_name=person.given
+    )
+    if person.role == Role.CATALOG_ADMIN:
+        user.is_staff = True
+        user.save(update_fields=["is_staff"])
+    Membership.objects.create(user=user, tenant=tenants.get(person.tenant), role=person.role)
+
+
+def load(state: Path, *, rack_state: Path | None, places: Iterable[Place], now: datetime) -> None:
+    """Make the sample data, in one transaction, and load and publish the offerings.
+
+    :param rack_state: the state directory of the rack that the zones' wipe driver needs; None without a rack.
+    :param places: hosts whose addresses the zones must have. The hosts themselves are registered through the API.
+    """
+    with transaction.atomic():
+        tenants = {}
+        for slug, (name_ko, name_en, project, title) in TENANTS.items():
+            tenants[slug], _new = Tenant.objects.get_or_create(
+                slug=slug, defaults={"name_ko": name_ko, "name_en": name_en}
+            )
+            Project.objects.get_or_create(tenant=tenants[slug], slug=project, defaults={"name": title})
+            for resource_class, limit in QUOTA.items():
+                Quota.objects.get_or_create(
+                    tenant=tenants[slug], resource_class=resource_class, defaults={"limit": limit}
+                )
+        for person in PEOPLE:
+            _person(state, person, tenants)
+        if not User.objects.filter(username=ADMIN).exists():
+            User.objects.create_superuser(ADMIN, password=password_of(state, ADMIN))
+        options = {"state": str(rack_state)} if rack_state else {}
+        zones = {}
+        for slug, (name_ko, name_en) in ZONES.items():
+            zones[slug], _new = Zone.objects.update_or_create(
+                slug=slug,
+                defaults={"driver_options": options},
+                create_defaults={"name_ko": name_ko, "name_en": name_en, "driver_options": options},
+            )
+        for place in places:
+            # Both zones of the rack share one network, so each host's address is a prefix of its zone.
+            ipam.register_prefix(SAMPLE, zone=zones[place.zone], cidr=f"{place.address}/32", now=now)
+    call_command("offerings", "load", "--publish", verbosity=0)
