@@ -23,10 +23,12 @@ import re
 import stat
 import subprocess
 import sys
+import time
 
 VERSION = 1
 ENVIRONMENT = {**os.environ, "LC_ALL": "C"}
 COMMAND_SECONDS = 30
+SECONDS_BETWEEN_LOOKS = 0.3
 FINDINGS_PER_KIND = 50
 SEARCHED_BYTES_PER_FILE = 8 * 1024 * 1024
 SEARCHED_BYTES = 512 * 1024 * 1024
@@ -120,8 +122,16 @@ def units():
 
 
 def processes():
-    """Running programs by user and name, without our own way in: the chain from this process up to the ssh server, and the
-    ssh server's other sessions (a program left behind by one of them shows itself)."""
+    """Running programs by user and name. Two looks: what is gone at the second was passing by, as a job of cron does."""
+    first = look_at_processes()
+    time.sleep(SECONDS_BETWEEN_LOOKS)
+    second = look_at_processes()
+    return dict(second[pid] for pid in first.keys() & second.keys())
+
+
+def look_at_processes():
+    """{pid: ("user name", program)} without our own way in: the chain from this process up to the ssh server, and the ssh
+    server's other sessions (a program left behind by one of them shows itself)."""
     table = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         text = read(f"/proc/{pid}/stat")
@@ -140,10 +150,9 @@ def processes():
             continue
         try:
             user = owner_name(os.stat(f"/proc/{pid}").st_uid)
-            program = os.readlink(f"/proc/{pid}/exe")
+            found[pid] = (f"{user} {comm}", os.readlink(f"/proc/{pid}/exe"))
         except OSError:  # it ended while we looked
             continue
-        found[f"{user} {comm}"] = program
     return found
 
 
