@@ -43,7 +43,7 @@ def narrowed(schema: Mapping[str, Any], narrowing: Mapping[str, Any]) -> Schema:
         if present is None:
             wrong[name] = _("There is no such parameter.")
         elif not isinstance(keywords, Mapping):
-            wrong[name] = _("Write the keywords that narrow it, such as {\"maximum\": 50}.")
+            wrong[name] = _('Write the keywords that narrow it, such as {"maximum": 50}.')
         else:
             problem = _narrow(present, keywords)
             if problem:

@@ -35,7 +35,9 @@ def _inventories() -> list[Drift]:
         .annotate(amount=Sum("amount"))
     }
     found = []
-    for row in Inventory.objects.filter(Q(used__gt=0) | Q(host_id__in={host for host, _ in claimed})).select_related("host"):
+    for row in Inventory.objects.filter(Q(used__gt=0) | Q(host_id__in={host for host, _ in claimed})).select_related(
+        "host"
+    ):
         expected = claimed.pop((row.host_id, row.resource_class), 0)
         if row.used != expected:
             found.append(Drift(f"{row.resource_class} used of host {row.host.name}", str(expected), str(row.used)))
@@ -83,12 +85,21 @@ def _hosts() -> list[Drift]:
 def _hints() -> list[Drift]:
     found = []
     rows = Inventory.objects.select_related("host").only(
-        "resource_class", "open_to", "zone", "host__name", "host__state", "host__holder", "host__exclusive", "host__zone"
+        "resource_class",
+        "open_to",
+        "zone",
+        "host__name",
+        "host__state",
+        "host__holder",
+        "host__exclusive",
+        "host__zone",
     )
     for row in rows.iterator(chunk_size=2000):
         expected = open_to(row.host.state, row.host.holder_id, row.host.exclusive)
         if row.open_to != expected:
-            found.append(Drift(f"{row.resource_class} of host {row.host.name} open to", str(expected), str(row.open_to)))
+            found.append(
+                Drift(f"{row.resource_class} of host {row.host.name} open to", str(expected), str(row.open_to))
+            )
         if row.zone_id != row.host.zone_id:
             found.append(Drift(f"zone of {row.resource_class} of host {row.host.name}", "its host's", "another"))
     return found

@@ -125,5 +125,3 @@ def locate_rows(instance_id: uuid.UUID) -> "QuerySet[Host]":
     return Host.objects.filter(
         allocations__instance_id=instance_id, allocations__released_at__isnull=True
     ).distinct()  # fmt: skip
-
-

@@ -56,7 +56,9 @@ class HostKeyUnknown(DomainError):
 
 class HostKeyChanged(DomainError):
     code = "host-key-changed"
-    title = _("The host shows another ssh key than the one learnt. Somebody else may be answering; look at the machine.")
+    title = _(
+        "The host shows another ssh key than the one learnt. Somebody else may be answering; look at the machine."
+    )
 
 
 class HostKeyReused(DomainError):

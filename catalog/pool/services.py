@@ -153,7 +153,13 @@ def move_host(
 
 
 def record_inspection(
-    host: Host, *, facts: Mapping[str, Any], traits: Sequence[str], baseline: Mapping[str, Any], now: datetime, actor: Actor
+    host: Host,
+    *,
+    facts: Mapping[str, Any],
+    traits: Sequence[str],
+    baseline: Mapping[str, Any],
+    now: datetime,
+    actor: Actor,
 ) -> None:
     """Write down what a host has, what it is, and what it looks like while pristine.
 

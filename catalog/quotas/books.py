@@ -28,4 +28,6 @@ def _ports() -> list[Drift]:
     held = Endpoint.objects.filter(released_at__isnull=True).select_related("address", "instance")
     placed = Allocation.objects.filter(instance=OuterRef("instance"), released_at__isnull=True)
     astray = held.exclude(Exists(placed.filter(host=OuterRef("address__host")))).annotate(host=F("address__host__name"))
-    return [Drift(f"port {each} of {each.instance.name}", f"an allocation on host {each.host}", "none") for each in astray]
+    return [
+        Drift(f"port {each} of {each.instance.name}", f"an allocation on host {each.host}", "none") for each in astray
+    ]
