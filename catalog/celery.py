@@ -4,12 +4,14 @@ import os
 
 from celery import Celery
 from django.conf import settings
+from django_structlog.celery.steps import DjangoStructLogInitStep
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "catalog.settings")
 
 app = Celery("catalog")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.steps["worker"].add(DjangoStructLogInitStep)
 app.conf.beat_schedule = {
     "relay": {"task": "dispatch.relay", "schedule": float(settings.RELAY_SECONDS)},
     "reconcile": {"task": "orders.reconcile", "schedule": float(settings.RECONCILE_SECONDS)},

@@ -1,5 +1,6 @@
 """Django's settings, all from the environment (the README lists them)."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import dj_database_url
 import structlog
 
 from catalog.common.config import BadSetting, env, env_bool, env_int, env_list
+from catalog.common.redaction import redact
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 STATE_DIR = Path(env("PUMASI_STATE", str(BASE_DIR / ".pumasi")))
@@ -61,6 +63,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
+    "catalog.web.headers.security_headers",
     "axes.middleware.AxesMiddleware",
 ]
 
@@ -76,10 +79,14 @@ AUTH_PASSWORD_VALIDATORS = [
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = 1  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_LOCKOUT_CALLABLE = "catalog.api.problems.locked_out"
+AXES_RESET_ON_SUCCESS = True
 
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        # Before the apps' own, so that the admin wears our skin.
+        "DIRS": [BASE_DIR / "catalog" / "web" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -144,17 +151,35 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_PAGINATION_CLASS": "catalog.api.pagination.Cursor",
-    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_PARSER_CLASSES": ["catalog.api.parsers.StrictJSONParser"],
+    "DEFAULT_METADATA_CLASS": None,
+    "DEFAULT_THROTTLE_RATES": {"tokens": "30/min"},
+    # The client's address is what the socket says; nobody escapes a throttle by a header.
+    "NUM_PROXIES": 0,
+    "URL_FORMAT_OVERRIDE": None,
     "DEFAULT_SCHEMA_CLASS": "catalog.api.schema.ProblemAutoSchema",
     "EXCEPTION_HANDLER": "catalog.api.problems.handle",
-    "PAGE_SIZE": 50,
 }
+REST_KNOX = {"TOKEN_TTL": timedelta(hours=env_int("PUMASI_TOKEN_HOURS", 12, least=1))}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Pumasi",
     "DESCRIPTION": "Order platforms and software on the group's shared hardware, and give them back.",
     "VERSION": "1",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "OrderState": "catalog.orders.states.OrderState",
+        "OrderKind": "catalog.orders.states.OrderKind",
+        "InstanceState": "catalog.instances.states.InstanceState",
+        "HostState": "catalog.pool.states.HostState",
+        "LeaseState": "catalog.leases.states.LeaseState",
+        "ZoneKind": "catalog.pool.models.Zone.Kind",
+    },
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "catalog.api.schema.close_request_bodies",
+        "catalog.api.schema.list_codes",
+    ],
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
@@ -198,6 +223,8 @@ SSH_PRIVATE_KEY = env("PUMASI_SSH_KEY", str(STATE_DIR / "rack" / "id_ed25519"))
 PLAYBOOKS_DIR = Path(env("PUMASI_PLAYBOOKS", str(BASE_DIR / "playbooks")))
 
 LOG_LEVEL = env("PUMASI_LOG_LEVEL", "INFO")
+# A task's lines carry the id of the request that asked for it.
+DJANGO_STRUCTLOG_CELERY_ENABLED = True
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -211,6 +238,7 @@ LOGGING = {
                 structlog.stdlib.add_log_level,
                 structlog.processors.TimeStamper(fmt="iso"),
                 structlog.processors.format_exc_info,
+                redact,
             ],
         }
     },
@@ -226,6 +254,7 @@ structlog.configure(
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso"),
         structlog.processors.format_exc_info,
+        redact,
         structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
     ],
     logger_factory=structlog.stdlib.LoggerFactory(),

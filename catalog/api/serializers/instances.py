@@ -1,0 +1,85 @@
+"""Services that were built."""
+
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+
+from catalog.api.fields import FreeObject, Page, Strict, Text, Whole
+from catalog.api.serializers.orders import LONGEST
+from catalog.instances.states import InstanceState
+from catalog.leases.states import LeaseState
+
+
+class InstanceQuery(Page):
+    """Which services to list."""
+
+    state = serializers.ChoiceField(choices=InstanceState.choices, required=False)
+    project = serializers.CharField(max_length=81, required=False, help_text="affiliate/project")
+
+
+class ExtendLease(Strict):
+    """How much longer."""
+
+    extend_seconds = Whole(min_value=1, max_value=LONGEST)
+
+
+class GiveBack(Strict):
+    """Why, for the record."""
+
+    reason = Text(max_length=300, required=False, allow_blank=True, default="")
+
+
+class Lease(serializers.Serializer[Any]):
+    """How long it may stay; afterwards it is taken back. While ``held_until`` lies ahead it is not."""
+
+    state = serializers.ChoiceField(choices=LeaseState.choices)
+    starts_at = serializers.DateTimeField()
+    ends_at = serializers.DateTimeField()
+    held_until = serializers.DateTimeField(allow_null=True)
+
+
+class Endpoint(serializers.Serializer[Any]):
+    """Where a client connects."""
+
+    address = serializers.IPAddressField(source="address.address")
+    port = serializers.IntegerField()
+
+
+class Instance(serializers.Serializer[Any]):
+    """A service."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    unit = serializers.CharField(help_text=_("Its name on hosts."))
+    state = serializers.ChoiceField(choices=InstanceState.choices)
+    state_reason = serializers.CharField()
+    state_since = serializers.DateTimeField()
+    tenant = serializers.CharField(source="tenant.slug")
+    project = serializers.CharField(source="project.__str__")
+    offering = serializers.CharField(source="plan.offering.slug")
+    plan = serializers.CharField(source="plan.slug")
+    zone = serializers.CharField(source="zone.slug", allow_null=True, default=None)
+    endpoints = Endpoint(many=True)
+    lease = Lease(allow_null=True, default=None)
+    created_at = serializers.DateTimeField()
+    active_at = serializers.DateTimeField(allow_null=True)
+    decommissioned_at = serializers.DateTimeField(allow_null=True)
+
+
+class InstanceDetail(Instance):
+    """With what it was built from and what the build said."""
+
+    version = serializers.CharField(source="version.version", help_text=_("Of the manifest."))
+    parameters = FreeObject()
+    outputs = FreeObject()
+
+
+class Credentials(serializers.Serializer[Any]):
+    """Everything a client needs to connect. It is shown once."""
+
+    credentials = FreeObject()
+    connection = serializers.ListField(
+        child=serializers.DictField(child=serializers.CharField()),
+        help_text=_("Ready lines for common clients, without the password."),
+    )

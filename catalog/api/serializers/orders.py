@@ -1,0 +1,122 @@
+"""Orders and what happens to them."""
+
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+
+from catalog.api.fields import FreeObject, Page, QueryWhole, Strict, Text, Whole
+from catalog.orders.models import Approval as ApprovalRow
+from catalog.orders.states import OrderKind, OrderState
+
+LONGEST = 9_000_000_000
+"""More seconds than any lease lasts, and few enough for every database."""
+
+
+class PlaceOrder(Strict):
+    """What is wanted. The plan's schema judges ``parameters``."""
+
+    project = Text(max_length=81, help_text="affiliate/project")
+    offering = Text(max_length=40)
+    plan = Text(max_length=40)
+    name = Text(max_length=40, help_text=_("3 to 40 of a–z, 0–9 and -, starting with a letter."))
+    parameters = FreeObject(required=False)
+    zone = Text(max_length=40, required=False, allow_null=True, help_text=_("Anywhere when left out."))
+    lease_seconds = Whole(required=False, allow_null=True, min_value=1, max_value=LONGEST)
+    wait_for_capacity = serializers.BooleanField(
+        required=False, default=False, help_text=_("Stand in line when the pool is full, instead of being refused.")
+    )
+
+
+class Decide(Strict):
+    """A decision on exactly the content whose hash it names."""
+
+    content_hash = Text(max_length=64, help_text=_("`content_hash` of the order as it was shown."))
+    comment = Text(max_length=500, required=False, allow_blank=True, default="")
+
+
+class OrderQuery(Page):
+    """Which orders to list."""
+
+    state = serializers.ChoiceField(choices=OrderState.choices, required=False)
+    kind = serializers.ChoiceField(choices=OrderKind.choices, required=False)
+    project = serializers.CharField(max_length=81, required=False, help_text="affiliate/project")
+
+
+class EventQuery(Strict):
+    """Where to go on reading events."""
+
+    after = QueryWhole(required=False, default=0, min_value=0, help_text=_("The last number seen."))
+    limit = QueryWhole(required=False, default=500, min_value=1, max_value=500)
+
+
+class FollowQuery(EventQuery):
+    """The same, and how long to wait when there is nothing new yet."""
+
+    wait = QueryWhole(required=False, default=0, min_value=0, max_value=20, help_text=_("Seconds."))
+
+
+class Order(serializers.Serializer[Any]):
+    """An order. ``deadline`` is when its present state must have ended; times are in UTC."""
+
+    id = serializers.UUIDField()
+    kind = serializers.ChoiceField(choices=OrderKind.choices)
+    state = serializers.ChoiceField(choices=OrderState.choices)
+    state_since = serializers.DateTimeField()
+    deadline = serializers.DateTimeField(allow_null=True)
+    tenant = serializers.CharField(source="tenant.slug")
+    project = serializers.CharField(source="project.__str__")
+    offering = serializers.CharField(source="plan.offering.slug")
+    plan = serializers.CharField(source="plan.slug")
+    name = serializers.CharField()
+    zone = serializers.CharField(source="zone.slug", allow_null=True, default=None)
+    instance = serializers.UUIDField(source="instance_id", allow_null=True)
+    requested_by = serializers.CharField(source="requested_by.username", allow_null=True, default=None)
+    price_krw_month = serializers.IntegerField()
+    lease_seconds = serializers.IntegerField()
+    attempt = serializers.IntegerField()
+    undoing = serializers.BooleanField()
+    failure_code = serializers.CharField()
+    failure_detail = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    ended_at = serializers.DateTimeField(allow_null=True)
+
+
+class Approval(serializers.Serializer[Any]):
+    """What somebody decided."""
+
+    decision = serializers.ChoiceField(choices=ApprovalRow.Decision.choices)
+    decided_by = serializers.CharField(source="decided_by.username", allow_null=True, default=None)
+    decided_at = serializers.DateTimeField()
+    comment = serializers.CharField()
+
+
+class OrderDetail(Order):
+    """Everything about one order, as an approver sees it."""
+
+    parameters = FreeObject()
+    reason = serializers.CharField()
+    content_hash = serializers.CharField()
+    manifest_version = serializers.CharField()
+    git_revision = serializers.CharField()
+    explanation = FreeObject(help_text=_("Why it was placed where it was."))
+    approvals = Approval(many=True)
+
+
+class Event(serializers.Serializer[Any]):
+    """One thing that happened: a change of state, a task of the playbook, a word of the platform."""
+
+    seq = serializers.IntegerField()
+    at = serializers.DateTimeField()
+    kind = serializers.CharField()
+    actor = serializers.CharField()
+    data = FreeObject()
+
+
+class Events(serializers.Serializer[Any]):
+    """A stretch of events; ask again with ``after`` = ``next_after``."""
+
+    results = Event(many=True)
+    next_after = serializers.IntegerField()
+    state = serializers.CharField(help_text=_("The state at this moment."))
+    ended = serializers.BooleanField(help_text=_("Nothing more will follow."))

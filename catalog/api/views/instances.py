@@ -1,0 +1,104 @@
+"""Services: reading, credentials, lease, give-back."""
+
+import uuid
+from typing import ClassVar
+
+from django.db.models import Prefetch, QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from catalog.api.face import Face
+from catalog.api.fields import Nothing
+from catalog.api.pagination import Cursor
+from catalog.api.serializers import instances as shapes
+from catalog.api.serializers.orders import OrderDetail
+from catalog.api.views.orders import IDEMPOTENCY_KEY, accepted, idempotency_key, project_named
+from catalog.common import clock
+from catalog.common.errors import NotFound
+from catalog.instances import connection
+from catalog.instances.errors import AlreadyShown, NotReady
+from catalog.instances.models import ServiceInstance
+from catalog.ipam.models import Endpoint
+from catalog.leases.errors import LeaseEnded, LeaseTooLong
+from catalog.orders import errors, selectors, services
+
+
+def _with_endpoints(rows: "QuerySet[ServiceInstance]") -> "QuerySet[ServiceInstance]":
+    held = Endpoint.objects.filter(released_at__isnull=True).select_related("address")
+    return rows.prefetch_related(Prefetch("endpoints", held))
+
+
+class Instances(Face):
+    """Services."""
+
+    pagination_class = Cursor
+    refusals: ClassVar = {"GET": (errors.ProjectUnknown,)}
+
+    @extend_schema(parameters=[shapes.InstanceQuery], responses=shapes.Instance(many=True))
+    def get(self, request: Request) -> Response:
+        """The services I may see, newest first."""
+        asked = self.query(shapes.InstanceQuery)
+        rows = _with_endpoints(selectors.instances_for(self.actor))
+        if "state" in asked:
+            rows = rows.filter(state=asked["state"])
+        if "project" in asked:
+            rows = rows.filter(project=project_named(self.actor, asked["project"]))
+        return self.page(rows, shapes.Instance)
+
+
+class Instance(Face):
+    """One service."""
+
+    @extend_schema(responses=shapes.InstanceDetail)
+    def get(self, request: Request, instance_id: uuid.UUID) -> Response:
+        """One service."""
+        self.query(Nothing)
+        instance = _with_endpoints(selectors.instances_for(self.actor)).filter(pk=instance_id).first()
+        if instance is None:
+            raise NotFound()
+        return Response(shapes.InstanceDetail(instance).data)
+
+
+class Credentials(Face):
+    """The keys."""
+
+    refusals: ClassVar = {"POST": (NotReady, AlreadyShown)}
+
+    @extend_schema(request=Nothing, responses={200: shapes.Credentials})
+    def post(self, request: Request, instance_id: uuid.UUID) -> Response:
+        """Show the credentials. This works once; who did it is recorded."""
+        self.body(Nothing)
+        instance = selectors.instance_for(self.actor, instance_id)
+        revealed = services.reveal(self.actor, instance, now=clock.now())
+        shown = {"credentials": revealed, "connection": connection.lines(instance.version.manifest, revealed)}
+        return Response(shapes.Credentials(shown).data)
+
+
+class Lease(Face):
+    """More time."""
+
+    refusals: ClassVar = {"POST": (LeaseTooLong, LeaseEnded)}
+
+    @extend_schema(request=shapes.ExtendLease, responses={200: shapes.Lease})
+    def post(self, request: Request, instance_id: uuid.UUID) -> Response:
+        """Let the service stay longer."""
+        given = self.body(shapes.ExtendLease)
+        instance = selectors.instance_for(self.actor, instance_id)
+        lease = services.extend_lease(self.actor, instance, seconds=given["extend_seconds"], now=clock.now())
+        return Response(shapes.Lease(lease).data)
+
+
+class GiveBack(Face):
+    """The way back."""
+
+    refusals: ClassVar = {"POST": (errors.AlreadyGivingBack, errors.OrderUnderWay, errors.IdempotencyKeyReused)}
+
+    @extend_schema(request=shapes.GiveBack, parameters=[IDEMPOTENCY_KEY], responses={201: OrderDetail})
+    def post(self, request: Request, instance_id: uuid.UUID) -> Response:
+        """Give the service back. Everything on it will be lost; the answer is the order that takes it down."""
+        key = idempotency_key(request)
+        given = self.body(shapes.GiveBack)
+        instance = selectors.instance_for(self.actor, instance_id)
+        order = services.give_back(self.actor, instance, reason=given["reason"], idempotency_key=key, now=clock.now())
+        return accepted(order)

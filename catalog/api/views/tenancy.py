@@ -1,0 +1,101 @@
+"""Signing in, and who one is."""
+
+from typing import ClassVar
+
+from django.contrib.auth import authenticate
+from drf_spectacular.utils import extend_schema
+from knox.models import get_token_model
+from rest_framework import status
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.throttling import ScopedRateThrottle
+
+from catalog.api.errors import BadCredentials
+from catalog.api.face import Face
+from catalog.api.fields import Nothing, Page
+from catalog.api.pagination import Cursor
+from catalog.api.serializers import tenancy as shapes
+from catalog.tenancy import selectors
+from catalog.tenancy.models import User
+
+
+class Tokens(Face):
+    """Sign in."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    throttle_classes = (ScopedRateThrottle,)
+    throttle_scope = "tokens"
+    refusals: ClassVar = {"POST": (BadCredentials,)}
+
+    @extend_schema(request=shapes.SignIn, responses={201: shapes.Token}, auth=[])
+    def post(self, request: Request) -> Response:
+        """Exchange user name and password for a token. Send it as `Authorization: Token <token>`."""
+        given = self.body(shapes.SignIn)
+        user = authenticate(request._request, username=given["username"], password=given["password"])
+        if user is None:
+            raise BadCredentials()
+        row, token = get_token_model().objects.create(user=user)
+        shown = shapes.Token({"token": token, "expires_at": row.expiry})
+        return Response(shown.data, status=status.HTTP_201_CREATED)
+
+
+class CurrentToken(Face):
+    """The token this request came with."""
+
+    @extend_schema(request=None, responses={204: None})
+    def delete(self, request: Request) -> Response:
+        """Sign out: this token is worth nothing from now on. A session of the browser is left alone."""
+        if request.auth is not None:
+            request.auth.delete()
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class Me(Face):
+    """The one who asks."""
+
+    @extend_schema(responses=shapes.Me)
+    def get(self, request: Request) -> Response:
+        """Who I am, and what I may do for whom."""
+        self.query(Nothing)
+        user = request.user
+        assert isinstance(user, User)
+        slugs = dict(selectors.tenants_for(self.actor).values_list("pk", "slug"))
+        roles = [
+            {"role": role, "tenant": slugs.get(tenant) if tenant else None}
+            for role, tenant in sorted(self.actor.grants, key=str)
+        ]
+        shown = {
+            "username": user.get_username(),
+            "name": user.get_full_name(),
+            "language": user.language,
+            "roles": roles,
+        }
+        return Response(shapes.Me(shown).data)
+
+
+class Tenants(Face):
+    """Affiliates."""
+
+    pagination_class = Cursor
+    ordering = ("slug",)
+
+    @extend_schema(parameters=[Page], responses=shapes.Tenant(many=True))
+    def get(self, request: Request) -> Response:
+        """The affiliates whose things I may see."""
+        self.query(Page)
+        return self.page(selectors.tenants_for(self.actor), shapes.Tenant)
+
+
+class Projects(Face):
+    """Projects."""
+
+    pagination_class = Cursor
+    ordering = ("slug", "id")
+
+    @extend_schema(parameters=[Page], responses=shapes.Project(many=True))
+    def get(self, request: Request) -> Response:
+        """The projects of those affiliates."""
+        self.query(Page)
+        return self.page(selectors.projects_for(self.actor), shapes.Project)

@@ -1,0 +1,38 @@
+"""Services in the admin: to be read; orders change them."""
+
+from django.contrib import admin
+
+from catalog.instances.models import InstanceEvent, ServiceBinding, ServiceInstance
+from catalog.tenancy.admin import PolicyAdmin
+
+
+@admin.register(ServiceInstance)
+class ServiceInstanceAdmin(PolicyAdmin):
+    """Services."""
+
+    list_display = ("name", "unit", "tenant", "project", "plan", "state", "zone", "created_at", "state_reason")
+    list_filter = ("state", "tenant", "zone")
+    list_select_related = ("tenant", "project__tenant", "plan__offering", "zone")
+    search_fields = ("name", "unit", "tenant__slug")
+
+
+@admin.register(ServiceBinding)
+class ServiceBindingAdmin(PolicyAdmin):
+    """That there are credentials, and who was shown them; never the credentials."""
+
+    list_display = ("instance", "created_at", "shown_at", "shown_to", "revoked_at")
+    list_select_related = ("instance", "shown_to")
+    search_fields = ("instance__name", "instance__unit")
+    exclude = ("secret",)
+    ordering = ("-created_at",)
+
+
+@admin.register(InstanceEvent)
+class InstanceEventAdmin(PolicyAdmin):
+    """What happened to services."""
+
+    list_display = ("at", "instance", "seq", "kind", "actor")
+    list_filter = ("kind",)
+    list_select_related = ("instance",)
+    search_fields = ("instance__name", "actor")
+    ordering = ("-id",)

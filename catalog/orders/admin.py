@@ -1,0 +1,40 @@
+"""Orders in the admin: to be read. Placing, deciding and cancelling are done where the rules are."""
+
+from django.contrib import admin
+
+from catalog.orders.models import Approval, Order, OrderEvent
+from catalog.tenancy.admin import PolicyAdmin
+
+
+@admin.register(Order)
+class OrderAdmin(PolicyAdmin):
+    """Orders."""
+
+    list_display = (
+        "created_at", "kind", "name", "tenant", "project", "plan", "state", "attempt", "requested_by", "failure_code",
+    )  # fmt: skip
+    list_filter = ("state", "kind", "tenant", "zone")
+    list_select_related = ("tenant", "project__tenant", "plan__offering", "requested_by")
+    search_fields = ("name", "tenant__slug", "requested_by__username")
+
+
+@admin.register(OrderEvent)
+class OrderEventAdmin(PolicyAdmin):
+    """What happened to orders."""
+
+    list_display = ("at", "order", "seq", "kind", "actor")
+    list_filter = ("kind",)
+    list_select_related = ("order",)
+    search_fields = ("order__name", "actor")
+    ordering = ("-id",)
+
+
+@admin.register(Approval)
+class ApprovalAdmin(PolicyAdmin):
+    """Who decided what."""
+
+    list_display = ("decided_at", "order", "decision", "decided_by", "comment")
+    list_filter = ("decision",)
+    list_select_related = ("order", "decided_by")
+    search_fields = ("order__name", "decided_by__username")
+    ordering = ("-decided_at",)

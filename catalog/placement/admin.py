@@ -1,0 +1,19 @@
+"""The books in the admin: to be read."""
+
+from django.contrib import admin
+
+from catalog.placement.models import Allocation
+from catalog.tenancy.admin import PolicyAdmin
+from catalog.tenancy.policy import Action
+
+
+@admin.register(Allocation)
+class AllocationAdmin(PolicyAdmin):
+    """Who holds how much of what."""
+
+    readers = Action.VIEW_POOL
+    list_display = ("host", "resource_class", "amount", "instance", "created_at", "released_at")
+    list_filter = ("resource_class", ("released_at", admin.EmptyFieldListFilter))
+    list_select_related = ("host", "instance")
+    search_fields = ("host__name", "instance__name", "instance__unit")
+    ordering = ("-id",)
