@@ -98,9 +98,9 @@ def web(state: Path, host: str, port: int) -> Service:
     return Service("web", argv, tier=3)
 
 
-def deploy(zone: str) -> Step:
-    """Tell Prefect the flows of a zone."""
-    return Step(f"deploy-{zone}", _module("flows.deploy", "--zone", zone))
+def deploy(zones: Iterable[str]) -> Step:
+    """Tell Prefect the work pools and flows of these zones."""
+    return Step("deploy", _module("flows.deploy", *(word for zone in zones for word in ("--zone", zone))))
 
 
 def worker(zone: str) -> Service:

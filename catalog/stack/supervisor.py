@@ -111,7 +111,7 @@ class Supervisor:
         host = self.given.get("PUMASI_WEB_HOST", "127.0.0.1")
         self._add(parts.web(self.state, host, self.ports["web"]))
         self._wait("prefect", self._prefect_answers)
-        self._do([parts.deploy(zone) for zone in self.zones])
+        self._do([parts.deploy(self.zones)])
         for zone in self.zones:
             self._add(parts.worker(zone))
         self._wait("web", self._web_listens)
