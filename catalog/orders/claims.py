@@ -43,6 +43,8 @@ def claim(order: Order, instance: ServiceInstance, *, actor: Actor, now: datetim
         now=now,
         actor=actor,
     )
+    # A whole host may hold more than its plan asks for, and all of it counts.
+    quotas.check_and_lock(order.tenant, dict.fromkeys(plan.resources, 0), now=now)
     low, high = order.version.manifest["port"]["range"]
     endpoint = ipam.claim_endpoint(instance, placed.host, port_range=(low, high), now=now)
     instances.create_binding(instance, address=endpoint.address.address, port=endpoint.port, now=now)

@@ -87,7 +87,8 @@ def reopen_orphans(now: datetime, report: Report) -> None:
 def retry_dirty(now: datetime, report: Report) -> None:
     """Orders that still hold something.
 
-    Those whose host was wiped since are settled; hosts that nobody else is on are wiped; the rest is tried again, ever more rarely.
+    Those whose host was wiped since are settled; hosts that nobody else is on are wiped;
+    the rest is tried again, ever more rarely.
     """
     for pk in list(Order.objects.filter(state=OrderState.FAILED_DIRTY).values_list("pk", flat=True)[:500]):
         with transaction.atomic():
