@@ -8,6 +8,7 @@ from django.db import transaction
 from catalog.common.errors import StateConflict
 from catalog.common.locks import lock_one
 from catalog.dispatch import services as dispatch
+from catalog.ipam import services as ipam
 from catalog.placement.models import Allocation
 from catalog.pool.models import Host, HostKey
 from catalog.pool.services import move_host
@@ -47,10 +48,15 @@ def begin_flow(
 
 
 def enrol(actor: Actor, host: Host, *, now: datetime) -> Host:
-    """Inspect an enrolled host and take it into the pool. Raises StateConflict when it is not waiting for that."""
+    """Register the host's address, inspect it and take it into the pool.
+
+    :raises AddressOutsideZone, AddressTaken: its address.
+    :raises StateConflict: it is not waiting to be enrolled.
+    """
     require(actor, Action.OPERATE_POOL)
     with transaction.atomic():
         held = lock_one(Host, host.pk)
+        ipam.register_address(held, now=now, actor=actor)
         begin_flow(held, "enrol", HostState.INSPECTING, actor=actor, now=now)
         return held
 

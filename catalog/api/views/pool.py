@@ -17,6 +17,7 @@ from catalog.api.serializers import pool as shapes
 from catalog.api.serializers.orders import EventQuery, Events
 from catalog.common import clock
 from catalog.common.errors import DomainError, InvalidInput, NotFound, StateConflict, Text
+from catalog.ipam.errors import AddressOutsideZone, AddressTaken
 from catalog.orders.errors import ZoneUnknown
 from catalog.pool import selectors, services
 from catalog.pool.errors import AddressInvalid, HostAddressTaken, HostNameInvalid, HostNameTaken
@@ -63,7 +64,17 @@ class Hosts(Face):
 
     pagination_class = Cursor
     ordering = ("name",)
-    refusals: ClassVar = {"POST": (HostNameInvalid, HostNameTaken, AddressInvalid, HostAddressTaken, ZoneUnknown)}
+    refusals: ClassVar = {
+        "POST": (
+            HostNameInvalid,
+            HostNameTaken,
+            AddressInvalid,
+            HostAddressTaken,
+            AddressOutsideZone,
+            AddressTaken,
+            ZoneUnknown,
+        )
+    }
 
     @extend_schema(parameters=[shapes.HostQuery], responses=shapes.Host(many=True))
     def get(self, request: Request) -> Response:
