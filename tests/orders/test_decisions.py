@@ -52,7 +52,9 @@ class TestApproval:
 
     def test_it_is_for_exactly_what_was_shown(self, world: World) -> None:
         order = world.place(plan="dedicated")
-        assert refused(services.approve, world.approver, order, content_hash="0" * 64, now=world.now) == "approval-stale"
+        assert (
+            refused(services.approve, world.approver, order, content_hash="0" * 64, now=world.now) == "approval-stale"
+        )
         shown = order.content_hash
         Order.objects.filter(pk=order.pk).update(price_krw_month=1)
         assert refused(services.approve, world.approver, order, content_hash=shown, now=world.now) == "approval-stale"

@@ -40,7 +40,9 @@ def test_a_cheap_order_is_claimed_and_dispatched_at_once(world: World) -> None:
     assert job.key == f"order:{order.pk}:provision:1"
     assert (order.slug, order.manifest_version, order.git_revision) == ("postgresql", "1.0.0", "0" * 40)
     assert list(
-        AuditEntry.objects.filter(subject_type="order", subject_id=str(order.pk)).order_by("id").values_list("action", flat=True)
+        AuditEntry.objects.filter(subject_type="order", subject_id=str(order.pk))
+        .order_by("id")
+        .values_list("action", flat=True)
     ) == ["order.submitted", "order.approved", "order.dispatched"]
 
 
