@@ -16,13 +16,15 @@ from django.conf import settings  # noqa: E402  # only after setup
 
 # Prefect reads its settings at import, so these must stand before anything imports it.
 os.environ.setdefault("PREFECT_API_URL", settings.PREFECT_API_URL)
+# Its default of 10 s between two looks for work would add up to as much to every order.
+os.environ.setdefault("PREFECT_WORKER_QUERY_SECONDS", "1")
+os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_FORMATTER", "json")
 os.environ.update(
     {
         "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
         "PREFECT_LOGGING_TO_API_ENABLED": "false",
-        # A Prefect profile of the person who starts a worker must not change where the worker reports to.
         "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
     }
 )

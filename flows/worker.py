@@ -56,7 +56,9 @@ async def _work(zone: str, limit: int | None) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     worker = ForkWorker(work_pool_name=zone, name=f"{socket.gethostname()}-{os.getpid()}", limit=limit)
     try:
-        await worker.start()
+        await worker.start(
+            printer=lambda said: log.info("worker ready" if "started" in said else "worker gone", said=said)
+        )
     except asyncio.CancelledError:
         log.info("worker stops")
 

@@ -1,5 +1,6 @@
 """One attempt of one flow, from its beginning to its report: what every flow that touches a machine has in common."""
 
+import os
 import traceback
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -186,6 +187,7 @@ def conduct(
     """
     run_id = uuid.UUID(flow_run.id) if flow_run.id else None
     structlog.contextvars.bind_contextvars(attempt=attempt, flow_run_id=str(run_id) if run_id else None)
+    log.info("attempt begins", pid=os.getpid())
     try:
         assignment = patiently(lambda: begin(subject, attempt, run_id, now()))
         # Processes of an earlier attempt must not work beside ours.

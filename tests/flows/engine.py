@@ -1,0 +1,124 @@
+"""A real Prefect server with our worker and a database of their own, for tests."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from catalog.dispatch.prefect import Prefect
+from catalog.stack.environment import free_port
+from tests.flows.plays import PLAYBOOKS, until
+
+REPO = PLAYBOOKS.parent
+
+
+class Engine:
+    """Server and workers write below ``home`` only. Use as a context; every process started is ended with it.
+
+    :param environment: more of it, such as where the rack's ssh key lies.
+    """
+
+    def __init__(self, home: Path, environment: dict[str, str] | None = None) -> None:
+        self.home = home
+        self.database = home / "catalog.sqlite3"
+        self.port = int(os.environ.get("PUMASI_TEST_PREFECT_PORT", "0")) or free_port()
+        self.url = f"http://127.0.0.1:{self.port}/api"
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")},
+            "DJANGO_SETTINGS_MODULE": "catalog.settings",
+            "DATABASE_URL": f"sqlite:///{self.database}",
+            "REDIS_URL": "redis://127.0.0.1:1/0",
+            "PUMASI_STATE": str(home),
+            "PREFECT_HOME": str(home / "prefect"),
+            "PREFECT_API_URL": self.url,
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
+            "PUMASI_HEARTBEAT_STALE_SECONDS": "6",
+            "PUMASI_PICKUP_SECONDS": "10",
+            # The sweeps' schedules are looked at, not waited for.
+            "PUMASI_RECLAIM_SECONDS": "86400",
+            "PUMASI_HOST_CHECK_SECONDS": "86400",
+            "PUMASI_SWEEP_SECONDS": "86400",
+            **(environment or {}),
+        }
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> "Engine":
+        self.run("manage.py", "migrate", "--verbosity", "0")
+        self.start("-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port), log="server")
+        with self.prefect() as prefect:
+            assert until(prefect.healthy, 90), self.log("server")
+        self.run("-m", "flows.deploy", "--zone", "zone-a")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in reversed(self._started):
+            self.stop(process)
+
+    def prefect(self) -> Prefect:
+        return Prefect(self.url)
+
+    def start(self, *arguments: str, log: str) -> subprocess.Popen[bytes]:
+        with (self.home / f"{log}.log").open("ab") as file:
+            process = subprocess.Popen(
+                [sys.executable, *arguments], cwd=REPO, env=self.environment, stdout=file, stderr=file,
+                stdin=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
+        self._started.append(process)
+        return process
+
+    def worker(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a worker of zone-a; returns when it says that it has started."""
+        before = self.log("worker").count("worker ready")
+        process = self.start("-m", "flows.worker", "--zone", "zone-a", *arguments, log="worker")
+        assert until(lambda: self.log("worker").count("worker ready") > before, 90), self.log("worker")
+        return process
+
+    def stop(self, process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> int:
+        """Send a signal and wait for the end; the exit code. Killed if it does not end."""
+        if process.poll() is None:
+            process.send_signal(number)
+            try:
+                process.wait(45)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                raise
+        return process.returncode
+
+    def run(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=REPO, env=self.environment, capture_output=True, text=True, check=False,
+            timeout=180, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def scene(self, scene: str, **given: Any) -> dict[str, Any]:
+        """Play one of the scenes; returns its answer."""
+        answer: dict[str, Any] = json.loads(
+            self.run("-m", "tests.flows.scenes", scene, json.dumps(given)).splitlines()[-1]
+        )
+        return answer
+
+    def ask(self, question: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Rows from the database."""
+        with sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=30) as connection:
+            return list(connection.execute(question, values))
+
+    def state(self, table: str, key: str) -> str:
+        """The state of an order, host or instance."""
+        return str(self.ask(f"SELECT state FROM {table} WHERE id = ?", key.replace("-", ""))[0][0])
+
+    def log(self, name: str) -> str:
+        path = self.home / f"{name}.log"
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+    def lines(self, event: str) -> list[dict[str, Any]]:
+        """What workers and runs logged under this name."""
+        parsed = [json.loads(line) for line in self.log("worker").splitlines() if line.startswith("{")]
+        return [line for line in parsed if line.get("event") == event]

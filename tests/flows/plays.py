@@ -1,0 +1,94 @@
+"""Small playbooks for tests of the runner, and a way to run them as flows do."""
+
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from flows.runner.events import Entry
+from flows.runner.run import Play, Result, run
+from flows.runner.workspace import Login
+
+PLAYBOOKS = Path(__file__).parents[2] / "playbooks"
+
+HEAD = """
+- name: Try
+  hosts: {hosts}
+  gather_facts: false
+  environment: {{PUMASI_RUN: "{{{{ pumasi.run.id }}}}"}}
+  vars: {{pumasi: "{{{{ lookup('ansible.builtin.file', pumasi_values_file) | from_json }}}}"}}
+  tasks:
+"""
+
+
+def playbook(directory: Path, tasks: str, *, hosts: str = "localhost") -> Path:
+    """A playbook with these tasks (YAML, indented by four)."""
+    path = directory / f"{uuid.uuid4().hex}.yml"
+    path.write_text(HEAD.format(hosts=hosts) + tasks, encoding="utf-8")
+    return path
+
+
+class Seen:
+    """Collects entries with the time of their arrival."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[float, Entry]] = []
+        self._news = threading.Condition()
+
+    def __call__(self, entry: Entry) -> None:
+        with self._news:
+            self.entries.append((time.time(), entry))
+            self._news.notify_all()
+
+    def wait_for(self, task: str, status: str, seconds: float = 30) -> float:
+        """When the task came to this status; fails if it does not in time."""
+        with self._news:
+            assert self._news.wait_for(lambda: (task, status) in self.told(), seconds), self.told()
+        return next(at for at, entry in self.entries if (entry.data["task"], entry.data["status"]) == (task, status))
+
+    def told(self) -> list[tuple[str, str]]:
+        return [(entry.data["task"], entry.data["status"]) for _, entry in self.entries]
+
+
+def play(
+    path: Path,
+    *,
+    run_id: str | None = None,
+    values: dict[str, Any] | None = None,
+    login: Login | None = None,
+    ssh_key: Path = Path("/nonexistent"),
+    seconds: float = 60,
+    secrets: tuple[str, ...] = (),
+    emit: Callable[[Entry], None] = lambda entry: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Result:
+    """Run a playbook as a flow does."""
+    marked = run_id or new_run()
+    now = datetime.now(UTC)
+    document = {"run": {"id": marked}, **(values or {})}
+    return run(
+        Play(
+            run=marked, step="provision", playbook=path, roles=PLAYBOOKS / "roles", values=document, login=login,
+            ssh_key=ssh_key, deadline=now + timedelta(seconds=seconds), secrets=secrets,
+        ),
+        emit=emit,
+        stop=stop,
+        now=now,
+    )  # fmt: skip
+
+
+def new_run(attempt: int = 1) -> str:
+    return f"{uuid.uuid4()}:{attempt}"
+
+
+def until(condition: Callable[[], bool], seconds: float = 15) -> bool:
+    """Whether the condition came true in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True

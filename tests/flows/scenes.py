@@ -1,0 +1,97 @@
+"""What people do, in a process of its own against the engine's database: ``python -m tests.flows.scenes <scene> <JSON>``."""
+
+import json
+import os
+import sys
+import uuid
+from typing import Any
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "catalog.settings")
+django.setup()
+
+from catalog.common.clock import now  # noqa: E402  # Django must be set up before
+from catalog.dispatch.services import relay  # noqa: E402
+from catalog.instances.services import current_binding, secret_of  # noqa: E402
+from catalog.offerings.services import load_manifests  # noqa: E402
+from catalog.orders import recovery, services  # noqa: E402
+from catalog.orders.models import Order  # noqa: E402
+from catalog.pool.models import Zone  # noqa: E402
+from catalog.pool.services import register_host  # noqa: E402
+from catalog.reclaim.services import enrol  # noqa: E402
+from catalog.tenancy.models import Project, Role, User  # noqa: E402
+from catalog.tenancy.policy import actor_for, system  # noqa: E402
+from tests.factories import SERVICES, ProjectFactory, TenantFactory, UserFactory, ZoneFactory  # noqa: E402
+
+OPERATOR = system("test")
+
+
+def found(subnet: str, rack: str) -> dict[str, Any]:
+    """A zone, an affiliate with a project and a developer, and what is on sale."""
+    ZoneFactory(slug="zone-a", cidr=f"{subnet}.0/24", driver_options={"state": rack})
+    tenant = TenantFactory(slug="capital")
+    ProjectFactory(tenant=tenant, slug="loan")
+    UserFactory(username="dana", roles=[(Role.DEVELOPER, tenant)])
+    load_manifests(SERVICES, git_revision="0" * 40, now=now(), actor=OPERATOR, publish=True)
+    return {}
+
+
+def add_host(name: str, address: str, port: int = 22) -> dict[str, Any]:
+    """An operator registers a host and has it enrolled."""
+    zone = Zone.objects.get(slug="zone-a")
+    host = register_host(OPERATOR, name=name, zone=zone, address=address, ssh_port=port, now=now())
+    enrol(OPERATOR, host, now=now())
+    relay(now())
+    return {"host": str(host.pk)}
+
+
+def order(name: str) -> dict[str, Any]:
+    """The developer orders a PostgreSQL; answers with the order and the secrets it will deliver."""
+    placed = services.place(
+        actor_for(User.objects.get(username="dana"), now=now()),
+        project=Project.objects.get(slug="loan"),
+        offering="postgresql",
+        plan="shared-small",
+        name=name,
+        parameters={"comment": "{{ lookup('pipe', 'touch /tmp/pwned-order') }}"},
+        zone="zone-a",
+        lease_seconds=3600,
+        idempotency_key=None,
+        now=now(),
+    )
+    relay(now())
+    assert placed.instance is not None
+    binding = current_binding(placed.instance)
+    assert binding is not None
+    return {"order": str(placed.pk), "instance": str(placed.instance.pk), "secrets": list(secret_of(binding).values())}
+
+
+def cancel(order: str) -> dict[str, Any]:
+    """The developer cancels."""
+    actor = actor_for(User.objects.get(username="dana"), now=now())
+    services.cancel(actor, Order.objects.get(pk=uuid.UUID(order)), now=now())
+    return {}
+
+
+def give_back(order: str) -> dict[str, Any]:
+    """The developer gives back what the order built."""
+    actor = actor_for(User.objects.get(username="dana"), now=now())
+    instance = Order.objects.get(pk=uuid.UUID(order)).instance
+    assert instance is not None
+    placed = services.give_back(actor, instance, now=now())
+    relay(now())
+    return {"order": str(placed.pk)}
+
+
+def repair() -> dict[str, Any]:
+    """What Celery's beat does."""
+    report = recovery.reconcile(now())
+    relay(now())
+    return report.counts
+
+
+SCENES = {scene.__name__: scene for scene in (found, add_host, order, cancel, give_back, repair)}
+
+if __name__ == "__main__":
+    print(json.dumps(SCENES[sys.argv[1]](**json.loads(sys.argv[2]))))

@@ -1,0 +1,190 @@
+"""The worker that forks its runs: it works on a real server, and it fails loudly when Prefect changes underneath."""
+
+import inspect
+import os
+import signal
+import statistics
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from prefect._internal import control_listener
+from prefect.engine import handle_engine_signals
+from prefect.flow_engine import load_flow_run, run_flow
+from prefect.runner._control_channel import ControlChannel
+from prefect.runner._flow_run_executor import FlowRunExecutor, FlowRunExecutorContext
+from prefect.runner._process_manager import ProcessHandle, create_isolated_termination_scope
+from prefect.workers.process import ProcessWorker
+
+from flows.forked import FLOWS, ForkWorker, flow_of
+from tests.flows.engine import Engine
+from tests.flows.plays import until
+
+
+def parameters(function: object) -> list[str]:
+    return list(inspect.signature(function).parameters)  # type: ignore[arg-type]
+
+
+def test_prefects_private_parts_are_as_we_use_them() -> None:
+    """Whoever raises Prefect's version meets this first: compare flows/forked.py with Prefect's own process worker again."""
+    assert version("prefect") == "3.8.8"
+    assert parameters(FlowRunExecutorContext.create_executor) == [
+        "self", "flow_run", "starter", "resolve_flow", "propose_submitting", "hook_runner",
+    ]  # fmt: skip
+    assert parameters(FlowRunExecutor.submit) == ["self", "task_status"]
+    assert parameters(ControlChannel.register) == ["self", "flow_run_id"]
+    assert parameters(ProcessHandle) == ["_process", "termination_scope"]
+    assert parameters(create_isolated_termination_scope) == ["pid"]
+    assert parameters(ProcessWorker.run) == ["self", "flow_run", "configuration", "task_status"]
+    assert parameters(handle_engine_signals) == ["flow_run_id"]
+    assert parameters(load_flow_run) == ["flow_run_id"]
+    assert parameters(control_listener.configure_from_env) == []
+    assert {"flow", "flow_run", "error_logger"} <= set(parameters(run_flow))
+    source = inspect.getsource(ProcessWorker.run)
+    for used in (
+        "FlowRunExecutorContext()",
+        "ctx.create_executor(",
+        "propose_submitting=False",
+        "task_group.start(execute)",
+    ):
+        assert used in source
+
+
+def test_every_flow_is_found_by_its_entrypoint_and_nothing_else_is() -> None:
+    for name in FLOWS:
+        assert flow_of(f"flows.{name}.{name}").name == name
+    for other in ("os.system", "flows.provision.conduct", "flows.worker.main", "flows/provision.py:provision", ""):
+        with pytest.raises(LookupError):
+            flow_of(other)
+
+
+def test_flows_take_ids_and_nothing_else() -> None:
+    taken = {name: parameters(flow_of(f"flows.{name}.{name}").fn) for name in FLOWS}
+    assert taken == {
+        "provision": ["order_id", "attempt"],
+        "decommission": ["order_id", "attempt"],
+        "enrol": ["host_id", "attempt"],
+        "wipe": ["host_id", "attempt"],
+        "reclaim": ["zone"],
+        "host_check": ["zone"],
+        "sweep": ["zone"],
+    }
+
+
+def test_the_worker_is_a_process_worker_of_its_own_type() -> None:
+    assert ForkWorker.type == "pumasi-fork"
+    assert ForkWorker.get_default_base_job_template() == ProcessWorker.get_default_base_job_template()
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with Engine(tmp_path_factory.mktemp("engine")) as running:
+        yield running
+
+
+def state_of(engine: Engine, run: uuid.UUID) -> str:
+    with engine.prefect() as prefect:
+        return prefect.states([run])[run].type
+
+
+def start(engine: Engine, flow: str = "enrol") -> uuid.UUID:
+    """A run for a host nobody knows: it begins, sees that there is nothing to do, and ends."""
+    with engine.prefect() as prefect:
+        given = {"host_id": str(uuid.uuid4()), "attempt": 1}
+        return prefect.start(f"{flow}/zone-a", parameters=given, key=str(uuid.uuid4()), tags=[])
+
+
+def test_deploying_again_changes_nothing(engine: Engine) -> None:
+    def deployed() -> dict[str, object]:
+        with engine.prefect() as prefect:
+            found = prefect._ok("POST", "/deployments/filter", {})
+        return {
+            one["name"] + "/" + one["entrypoint"]: (
+                one["id"], one["parameters"], one["work_pool_name"], one["global_concurrency_limit"] is not None,
+                one["concurrency_options"], [schedule["schedule"]["interval"] for schedule in one["schedules"]], one["path"],
+            )
+            for one in found
+        }  # fmt: skip
+
+    before = deployed()
+    engine.run("-m", "flows.deploy", "--zone", "zone-a")
+    assert deployed() == before
+    assert set(before) == {f"zone-a/flows.{name}.{name}" for name in FLOWS}
+    reclaim = before["zone-a/flows.reclaim.reclaim"]
+    assert isinstance(reclaim, tuple)
+    assert reclaim[1:6] == (
+        {"zone": "zone-a"},
+        "zone-a",
+        True,
+        {"collision_strategy": "CANCEL_NEW"} | (reclaim[4] or {}),
+        [86400.0],
+    )
+
+
+def test_a_zone_needs_a_plain_name(engine: Engine) -> None:
+    with pytest.raises(AssertionError, match="is not the name of a zone"):
+        engine.run("-m", "flows.deploy", "--zone", "{{ x }}")
+
+
+def test_runs_are_forked_quickly_and_end(engine: Engine) -> None:
+    """Prints how long it took from the request to the first line of flow code, and what a run cost."""
+    worker = engine.worker()
+    ready = [start(engine)]
+    assert until(lambda: state_of(engine, ready[0]) == "COMPLETED", 60), engine.log("worker")
+    asked: dict[str, float] = {}
+    before = os.times()
+    for _ in range(10):
+        at = time.time()
+        run = start(engine)
+        asked[str(run)] = at
+        assert until(lambda run=run: state_of(engine, run) == "COMPLETED", 60), engine.log("worker")  # type: ignore[misc]
+    lines = {line["flow_run_id"]: line for line in engine.lines("attempt begins") if line.get("flow_run_id") in asked}
+    assert set(lines) == set(asked)
+    delays = sorted(datetime.fromisoformat(lines[run]["timestamp"]).timestamp() - at for run, at in asked.items())
+    print(
+        f"\nasked → first line of flow code: p50 {statistics.median(delays):.2f} s, p95 {delays[-1]:.2f} s"
+        f" ({len(delays)} runs; cpu of this process {os.times().user - before.user:.2f} s)"
+    )
+    assert {line["pid"] for line in lines.values()}.isdisjoint({worker.pid})
+    assert len({line["pid"] for line in lines.values()}) == 10
+    assert engine.stop(worker) == 0
+
+
+def test_a_worker_started_with_sigint_ignored_still_ends_when_told(engine: Engine) -> None:
+    held = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        worker = engine.worker()
+    finally:
+        signal.signal(signal.SIGINT, held)
+    assert engine.stop(worker, signal.SIGTERM) == 0
+
+
+def test_a_run_asked_for_while_no_worker_is_there_waits_for_one(engine: Engine) -> None:
+    run = start(engine)
+    assert state_of(engine, run) == "SCHEDULED"
+    worker = engine.worker()
+    assert until(lambda: state_of(engine, run) == "COMPLETED", 60), engine.log("worker")
+    assert engine.stop(worker, signal.SIGINT) == 0
+
+
+def test_nothing_calls_home(engine: Engine) -> None:
+    given = engine.run("-c", "import flows, prefect.settings as s; c = s.get_current_settings();"
+                       "print(c.server.analytics_enabled, c.server.ephemeral.enabled, c.logging.to_api.enabled, c.api.url)")  # fmt: skip
+    assert given.split() == ["False", "False", "False", engine.url]
+
+
+def test_the_preload_opens_nothing() -> None:
+    """Neither threads nor connections survive a fork."""
+    code = (
+        "import threading, flows.preload; from django.db import connections;"
+        "print(threading.active_count(), [c.connection for c in connections.all(initialized_only=True)])"
+    )
+    import_check = Engine(
+        Path("/nonexistent"), {"PUMASI_STATE": os.environ["PUMASI_STATE"]} if "PUMASI_STATE" in os.environ else {}
+    )
+    assert import_check.run("-c", code).split() == ["1", "[]"], sys.version
