@@ -3,10 +3,10 @@
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -62,6 +62,16 @@ def test_a_host_that_lost_power_comes_back_with_its_disk_and_its_key(rack: Rack,
     rack.on(host)
     assert rack.ssh(host, "cat /srv/note").strip() == "kept"
     assert rack.host_key(host) == key
+
+
+def test_a_host_whose_monitor_was_killed_can_still_be_switched_and_keeps_its_disk(rack: Rack, host: str) -> None:
+    address = rack.inventory()[host].address
+    rack.ssh(host, "echo kept > /srv/note; sync")
+    kill_monitor(rack, host)
+    rack.off(host)
+    assert not answers(address)
+    rack.on(host)
+    assert rack.ssh(host, "cat /srv/note").strip() == "kept"
 
 
 def test_a_cut_host_is_unreachable_and_unharmed(rack: Rack, host: str) -> None:
@@ -151,7 +161,7 @@ def test_a_wrong_setting_is_refused_before_anything_is_made(
     assert not (tmp_path / "state").exists()
 
 
-def test_the_doctor_names_what_is_missing_in_its_first_second_and_changes_nothing() -> None:
+def test_the_doctor_names_what_is_missing_and_changes_nothing() -> None:
     """As a user who is not root, on a machine where neither packages nor loop devices nor namespaces are to be had."""
     with tempfile.TemporaryDirectory() as readable:
         shutil.copytree(COMMAND.parent, f"{readable}/rack")
@@ -160,7 +170,6 @@ def test_the_doctor_names_what_is_missing_in_its_first_second_and_changes_nothin
             (Path(readable) / tool).chmod(0o755)
         Path(readable).chmod(0o755)
         before = sorted(Path(readable).rglob("*"))
-        began = time.monotonic()
         done = subprocess.run(
             ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", f"{readable}/rack/rack", "doctor"],
             env={"PATH": f"{readable}:{os.environ['PATH']}", "RACK_STATE": f"{readable}/state"},
@@ -170,7 +179,6 @@ def test_the_doctor_names_what_is_missing_in_its_first_second_and_changes_nothin
             timeout=30,
         )
         assert sorted(Path(readable).rglob("*")) == before
-    assert time.monotonic() - began < 1
     assert done.returncode == 2
     for said in ("not root", "packages missing", "no namespaces", "no loop devices: set RACK_DISK=none"):
         assert said in done.stderr
@@ -205,6 +213,20 @@ def test_up_again_adds_only_what_is_missing(rack: Rack) -> None:
     keys = {name: rack.host_key(name) for name in rack.inventory()}
     rack.up(4)
     assert {name: rack.host_key(name) for name in rack.inventory()} == keys
+
+
+def kill_monitor(rack: Rack, host: str) -> None:
+    """End podman's monitor of one host of this rack, as a killed session may do."""
+    storage = str(rack.state / "podman")
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (place / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        except OSError:  # it ended
+            continue
+        if words[0].endswith("conmon") and host in words and any(storage in word for word in words):
+            os.kill(int(place.name), signal.SIGKILL)
+            return
+    raise AssertionError(f"no monitor of {host} was found")
 
 
 def routes() -> str:
