@@ -32,8 +32,6 @@ systemctl daemon-reload && systemctl start left.service
 mkdir -p /var/log/app && echo 'connected as CAPITAL to loan' > /var/log/app/app.log
 echo x > /var/log/loan-db.log
 logger 'backup of s4f9c2d1a7b3 done'
-mkdir -p /srv/volume
-mount -t tmpfs tmpfs /srv/volume 2>/dev/null || echo 'no mount'
 """
 FOUND = [
     ("processes", "root sleep is new (/usr/bin/sleep)"),
@@ -114,7 +112,18 @@ def test_every_kind_on_the_written_list_is_checked(dirty: dict[str, Any]) -> Non
     listed = [residue["kind"] for residue in yaml.safe_load((PLAYBOOKS / "hosts/residues.yml").read_text())["residues"]]
     assert dirty["checked"] == listed
     planted = {kind for kind, _ in FOUND + FOUND_STARTING}
-    assert planted == set(listed) - {"mounts"}  # a container of the rack may not mount
+    assert planted == set(listed) - {"mounts"}  # a host of the rack may not mount; the next test covers it
+
+
+def test_verify_names_a_file_system_that_the_baseline_does_not_know(
+    rack: Rack, baseline: dict[str, Any], host: str, tmp_path: Path
+) -> None:
+    sections = baseline["sections"] | {
+        "mounts": {k: v for k, v in baseline["sections"]["mounts"].items() if k != "/tmp"}
+    }
+    values = values_for(rack, host, baseline=baseline | {"sections": sections})
+    verdict = play(rack, "hosts/verify.yml", host, values, tmp_path / "run").outputs["verify"]
+    assert verdict["findings"] == [{"kind": "mounts", "what": "/tmp is new (tmpfs)"}]
 
 
 def test_after_a_wipe_the_host_is_proven_clean(
