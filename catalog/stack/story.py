@@ -14,6 +14,8 @@ from catalog.stack.rack import Place, Rack
 LEASE_SECONDS = 25
 BUILD_WITHIN = 300.0
 RETURN_WITHIN = 300.0
+UNTOLD = "Validating arguments"
+"""What Ansible calls a task of its own, before each role."""
 SEARCHED = "/etc /var /home /root /opt /srv /tmp /usr/local"
 
 
@@ -149,7 +151,11 @@ class Story:
     def _follow(self, api: Api, order_id: str, within: float) -> None:
         for event in api.follow(order_id, within=within):
             data = event["data"]
-            if event["kind"] == "task" and data.get("status") in {"ok", "changed", "failed"}:
+            if (
+                event["kind"] == "task"
+                and data["status"] in {"ok", "changed", "failed"}
+                and not data["task"].startswith(UNTOLD)
+            ):
                 failed = f": {data.get('message')}" if data["status"] == "failed" else ""
                 self.tell.detail(data.get("seconds"), f"{data['task']}{failed}")
             elif event["kind"] == "problem":
