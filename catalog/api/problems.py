@@ -66,22 +66,25 @@ def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
 
 
 def _translated(exc: Exception) -> DomainError | None:
-    if isinstance(exc, DomainError):
-        return exc
-    if isinstance(exc, exceptions.ValidationError):
-        return InvalidInput(fields=_flat(exc.detail))
-    if isinstance(exc, Http404):
-        return NotFound()
-    if isinstance(exc, PermissionDenied):
-        return Forbidden()
-    if isinstance(exc, RequestDataTooBig):
-        return TooLarge()
-    if isinstance(exc, exceptions.PermissionDenied):
-        # Without a role it is the title that helps; here the framework knows better (a missing CSRF token, for example).
-        return Forbidden(str(exc.detail))
-    if isinstance(exc, exceptions.APIException) and exc.status_code in _BY_STATUS:
-        return _BY_STATUS[exc.status_code]()
-    return None
+    match exc:
+        case DomainError():
+            error: DomainError | None = exc
+        case exceptions.ValidationError():
+            error = InvalidInput(fields=_flat(exc.detail))
+        case Http404():
+            error = NotFound()
+        case PermissionDenied():
+            error = Forbidden()
+        case RequestDataTooBig():
+            error = TooLarge()
+        case exceptions.PermissionDenied():
+            # The framework knows better than our sentence what was missing (a CSRF token, for example).
+            error = Forbidden(str(exc.detail))
+        case exceptions.APIException() if exc.status_code in _BY_STATUS:
+            error = _BY_STATUS[exc.status_code]()
+        case _:
+            error = None
+    return error
 
 
 def _flat(detail: Any, path: str = "") -> dict[str, str]:

@@ -7,6 +7,7 @@ from rest_framework import serializers
 
 from catalog.api.fields import FreeObject, Page, Strict, Text, Whole
 from catalog.api.serializers.orders import LONGEST
+from catalog.api.serializers.texts import ProjectName
 from catalog.instances.states import InstanceState
 from catalog.leases.states import LeaseState
 
@@ -56,7 +57,7 @@ class Instance(serializers.Serializer[Any]):
     state_reason = serializers.CharField()
     state_since = serializers.DateTimeField()
     tenant = serializers.CharField(source="tenant.slug")
-    project = serializers.CharField(source="project.__str__")
+    project = ProjectName()
     offering = serializers.CharField(source="plan.offering.slug")
     plan = serializers.CharField(source="plan.slug")
     zone = serializers.CharField(source="zone.slug", allow_null=True, default=None)

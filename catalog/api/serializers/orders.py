@@ -6,6 +6,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from catalog.api.fields import FreeObject, Page, QueryWhole, Strict, Text, Whole
+from catalog.api.serializers.texts import ProjectName
 from catalog.orders.models import Approval as ApprovalRow
 from catalog.orders.states import OrderKind, OrderState
 
@@ -65,7 +66,7 @@ class Order(serializers.Serializer[Any]):
     state_since = serializers.DateTimeField()
     deadline = serializers.DateTimeField(allow_null=True)
     tenant = serializers.CharField(source="tenant.slug")
-    project = serializers.CharField(source="project.__str__")
+    project = ProjectName()
     offering = serializers.CharField(source="plan.offering.slug")
     plan = serializers.CharField(source="plan.slug")
     name = serializers.CharField()

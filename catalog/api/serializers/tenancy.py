@@ -49,7 +49,7 @@ class Tenant(serializers.Serializer[Any]):
 class Project(serializers.Serializer[Any]):
     """A project; ``name`` as in orders is ``affiliate/project``."""
 
-    name = serializers.CharField(source="__str__")
+    name = serializers.CharField(source="__str__", help_text="affiliate/project")
     tenant = serializers.CharField(source="tenant.slug")
     title = serializers.CharField(source="name")
     ends_on = serializers.DateField(allow_null=True)

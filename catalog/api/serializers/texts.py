@@ -1,4 +1,4 @@
-"""Texts that are kept in two languages."""
+"""Texts that are not columns: those kept in two languages, and full names."""
 
 from typing import Any
 
@@ -18,3 +18,14 @@ class Translated(serializers.Field[Any, Any, Any, Any]):
     def to_representation(self, value: Any) -> str:
         language = "en" if (get_language() or "").startswith("en") else "ko"
         return str(getattr(value, f"{self.prefix}_{language}"))
+
+
+@extend_schema_field(str)
+class ProjectName(serializers.Field[Any, Any, Any, Any]):
+    """``affiliate/project`` of a row that has both."""
+
+    def __init__(self) -> None:
+        super().__init__(source="*", read_only=True, help_text="affiliate/project")
+
+    def to_representation(self, value: Any) -> str:
+        return f"{value.tenant.slug}/{value.project.slug}"

@@ -1,0 +1,101 @@
+"""Lists ask the database as often for thirty rows as for ten."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from catalog.audit.services import record
+from catalog.orders.models import Order
+from catalog.pool.models import WipeCertificate, Zone
+from catalog.tenancy.models import Project, Role, Tenant, User
+from tests.api.conftest import Caller
+from tests.factories import (
+    NOW,
+    TESTER,
+    HostFactory,
+    InstanceFactory,
+    LeaseFactory,
+    OfferingFactory,
+    OfferingVersionFactory,
+    PlanFactory,
+    ProjectFactory,
+    TenantFactory,
+    UserFactory,
+    ZoneFactory,
+)
+
+MOST = 12
+
+
+@pytest.fixture
+def everybody(capital: Tenant) -> User:
+    """One person who sees all lists."""
+    roles = [(Role.DEVELOPER, capital), (Role.OPERATOR, None), (Role.AUDITOR, None)]
+    return UserFactory(username="polly", roles=roles)
+
+
+class Rows:
+    """Adds as many of everything as asked."""
+
+    def __init__(self, project: Project, zone: Zone) -> None:
+        self.project, self.zone = project, zone
+        self.plan = PlanFactory()
+        self.host = HostFactory(zone=zone, traits=["ssd"])
+        self.made = 0
+
+    def add(self, how_many: int) -> None:
+        for number in range(self.made, self.made + how_many):
+            self._one(number)
+        self.made += how_many
+
+    def _one(self, number: int) -> None:
+        HostFactory(zone=self.zone, traits=["ssd", "gpu"])
+        offering = OfferingFactory(slug=f"offering-{number}")
+        version = OfferingVersionFactory(offering=offering)
+        PlanFactory(version=version)
+        PlanFactory(version=version, dedicated=True)
+        ZoneFactory(slug=f"zone-{number}-x")
+        ProjectFactory(tenant=TenantFactory())
+        instance = InstanceFactory(
+            project=self.project, plan=self.plan, zone=self.zone, created_at=NOW + timedelta(seconds=number)
+        )
+        LeaseFactory(instance=instance, ends_at=NOW + timedelta(days=1))
+        Order.objects.create(
+            kind="create", tenant=self.project.tenant, project=self.project, instance=instance, plan=self.plan,
+            version=self.plan.version, zone=self.zone, slug="postgresql", manifest_version="1", git_revision="0",
+            name=instance.name, content_hash="0" * 64, created_at=NOW + timedelta(seconds=number), state_since=NOW,
+            requested_by=User.objects.get(username="polly"),
+        )  # fmt: skip
+        WipeCertificate.objects.create(
+            host=self.host, generation=number + 2, previous_holder=self.project.tenant, method="rack", evidence={},
+            issued_at=NOW + timedelta(seconds=number), signature="0" * 64,
+        )  # fmt: skip
+        record(TESTER, "test", subject_type="test", subject_id=str(number), now=NOW)
+
+
+def test_lists_cost_the_same_however_long(
+    everybody: User, loan: Project, zone_a: Zone, call: Callable[..., Caller]
+) -> None:
+    rows, polly = Rows(loan, zone_a), call(everybody)
+    paths = [
+        "/offerings", "/orders", "/instances", "/hosts", "/zones", "/tenants", "/projects", "/audit",
+        f"/hosts/{rows.host.pk}/certificates",
+    ]  # fmt: skip
+
+    def costs(at_least: int) -> dict[str, int]:
+        counted = {}
+        for path in paths:
+            with CaptureQueriesContext(connection) as queries:
+                answer = polly.get(path, limit="200")
+            assert len(answer.json()["results"]) >= at_least, path
+            counted[path] = len(queries)
+        return counted
+
+    rows.add(3)
+    few = costs(3)
+    rows.add(6)
+    assert costs(9) == few
+    assert max(few.values()) <= MOST, few
