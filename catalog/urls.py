@@ -10,6 +10,7 @@ urlpatterns = [
     path("api/", include("catalog.api.urls")),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("", include("catalog.web.urls")),
 ]
 
 # Under /api/ every answer is a problem document, also those the framework gives before a view has come into play.

@@ -1,0 +1,158 @@
+"""The order form, made from a plan's parameter schema.
+
+A field only reads what was typed; what is allowed is judged by the services, for every face alike. Their refusals come back to
+the fields they are about.
+"""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
+
+from catalog.common.errors import DomainError
+from catalog.pool.models import Zone
+from catalog.tenancy.models import Project
+from catalog.web.words import of_both, of_two
+
+PREFIX = "p-"
+LEASE_DAYS = (1, 7, 30, 90, 180, 365)
+_DAY = 86_400
+
+
+def lease_choices(longest: int) -> list[tuple[str, Any]]:
+    """Spans to choose from, up to ``longest`` seconds."""
+    days = [each for each in LEASE_DAYS if each * _DAY <= longest]
+    return [(str(each * _DAY), ngettext_lazy("%d day", "%d days", each) % each) for each in days]
+
+
+def _help(schema: Mapping[str, Any]) -> Any:
+    said: Any = of_both(schema["x-help"])
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if low is not None and high is not None:
+        said = format_lazy("{} {}", said, _("From %(low)s to %(high)s.") % {"low": low, "high": high})
+    if schema.get("x-immutable"):
+        said = format_lazy("{} {}", said, _("It cannot be changed later."))
+    return said
+
+
+def parameter_field(schema: Mapping[str, Any], *, required: bool) -> forms.Field:
+    """The field of one parameter, with its title, help, range and default.
+
+    :param schema: a property of a plan's parameter schema (``playbooks/services/manifest.schema.json`` says what it may be).
+    """
+    common: dict[str, Any] = {
+        "label": of_both(schema["x-title"]),
+        "help_text": _help(schema),
+        "initial": schema.get("default"),
+        "required": required,
+    }
+    if "enum" in schema:
+        choices = [(value, value) for value in schema["enum"]]
+        return forms.ChoiceField(choices=choices, widget=forms.Select(attrs={"class": "form-select"}), **common)
+    if schema["type"] == "boolean":
+        common["required"] = False
+        return forms.BooleanField(widget=forms.CheckboxInput(attrs={"class": "form-check-input"}), **common)
+    if schema["type"] in {"integer", "number"}:
+        limits = {name: schema[key] for name, key in (("min", "minimum"), ("max", "maximum")) if key in schema}
+        whole = schema["type"] == "integer"
+        widget = forms.NumberInput(attrs={"class": "form-control", "step": 1 if whole else "any", **limits})
+        return forms.IntegerField(widget=widget, **common) if whole else forms.FloatField(widget=widget, **common)
+    attrs: dict[str, Any] = {"class": "form-control", "autocomplete": "off", "spellcheck": "false"}
+    if "maxLength" in schema:
+        attrs["maxlength"] = schema["maxLength"]
+    return forms.CharField(strip=False, widget=forms.TextInput(attrs=attrs), **common)
+
+
+class OrderForm(forms.Form):
+    """One order of one plan.
+
+    :param schema: the plan's parameter schema.
+    :param projects: those the person may order for.
+    :param zones: where it could stand.
+    """
+
+    key = forms.CharField(max_length=100, widget=forms.HiddenInput, required=False)
+    project = forms.ChoiceField(label=_("Project"), widget=forms.Select(attrs={"class": "form-select"}))
+    name = forms.CharField(
+        label=_("Name"),
+        help_text=_("3 to 40 of a–z, 0–9 and -, starting with a letter."),
+        max_length=40,
+        widget=forms.TextInput(attrs={"class": "form-control", "autocomplete": "off", "spellcheck": "false"}),
+    )
+    zone = forms.ChoiceField(
+        label=_("Zone"),
+        help_text=_("Anywhere lets the pool choose the host that fits best."),
+        required=False,
+        widget=forms.Select(attrs={"class": "form-select"}),
+    )
+    lease = forms.ChoiceField(
+        label=_("Lease"),
+        help_text=_("When it ends the service is taken back. You can extend it before that."),
+        widget=forms.Select(attrs={"class": "form-select"}),
+    )
+    wait = forms.BooleanField(
+        label=_("If the pool is full, wait in line"),
+        help_text=_("Otherwise the order is refused and you know at once."),
+        required=False,
+        widget=forms.CheckboxInput(attrs={"class": "form-check-input"}),
+    )
+
+    def __init__(
+        self,
+        data: Any = None,
+        *,
+        schema: Mapping[str, Any],
+        projects: Iterable[Project],
+        zones: Iterable[Zone],
+        initial: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(data, initial={"key": str(uuid.uuid4()), **(initial or {})}, use_required_attribute=False)
+        self.schema = schema
+        self._choose("project", [(str(each), f"{each.name} ({each})") for each in projects])
+        self._choose("zone", [("", _("Anywhere")), *((each.slug, of_two(each, "name")) for each in zones)])
+        self._choose("lease", lease_choices(settings.LEASE_MAX_SECONDS))
+        self.fields["lease"].initial = str(settings.LEASE_DEFAULT_SECONDS)
+        needed = schema.get("required", ())
+        for name, each in schema["properties"].items():
+            self.fields[PREFIX + name] = parameter_field(each, required=name in needed)
+
+    def _choose(self, name: str, choices: list[tuple[str, Any]]) -> None:
+        field = self.fields[name]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = choices
+
+    @property
+    def general(self) -> list[forms.BoundField]:
+        """What every order is asked."""
+        return [self[name] for name in ("project", "name", "zone", "lease", "wait")]
+
+    @property
+    def parameters(self) -> list[forms.BoundField]:
+        """What this plan asks."""
+        return [self[PREFIX + name] for name in self.schema["properties"]]
+
+    def values(self) -> dict[str, Any]:
+        """The parameters that were filled in; what was left empty takes its default."""
+        found = {name: self.cleaned_data.get(PREFIX + name) for name in self.schema["properties"]}
+        texts = {
+            name for name, each in self.schema["properties"].items() if each["type"] == "string" and "enum" not in each
+        }
+        return {name: value for name, value in found.items() if value is not None and (value != "" or name in texts)}
+
+    def tell(self, error: DomainError) -> None:
+        """Put a refusal beside the fields it is about, or above the form."""
+        strays = []
+        for name, said in error.fields.items():
+            top = name.split(".", 1)[0]
+            field = {"lease_seconds": "lease"}.get(name, name if name in self.fields else PREFIX + top)
+            if field in self.fields:
+                self.add_error(field, str(said))
+            else:
+                strays.append(str(said))
+        if strays or not error.fields:
+            self.add_error(None, " ".join([str(error.detail), *strays]))

@@ -1,0 +1,151 @@
+"""What every page of the portal shares: who asks, what the frame shows, and how a refusal is told."""
+
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+
+import structlog
+from django.contrib import messages
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.dateparse import parse_datetime
+from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.middleware import HtmxDetails
+
+from catalog.common import clock
+from catalog.common.errors import DomainError, Forbidden, NotFound
+from catalog.orders.models import Order
+from catalog.orders.selectors import orders_for
+from catalog.orders.states import OrderState
+from catalog.tenancy.models import User
+from catalog.tenancy.policy import Action, Actor, actor_for, can
+
+PAGE_SIZE = 50
+_BOUND = ("order_id", "instance_id", "host_id")
+
+P = ParamSpec("P")
+M = TypeVar("M", bound=Model)
+
+
+class PortalRequest(HttpRequest):
+    """A request of a person who has signed in."""
+
+    user: User
+    actor: Actor
+    htmx: HtmxDetails
+
+
+View = Callable[Concatenate[PortalRequest, P], HttpResponseBase]
+
+
+def portal(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
+    """A page for people who have signed in; others are sent to the sign-in page and come back.
+
+    What the actor may not see answers 404, what they may not do 403. Nothing of it is kept by any cache.
+    """
+
+    @wraps(view)
+    def page(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        if not request.user.is_authenticated:
+            return _sign_in_first(request)
+        structlog.contextvars.bind_contextvars(**{name: str(kwargs[name]) for name in _BOUND if name in kwargs})
+        known = cast(PortalRequest, request)
+        known.actor = actor_for(known.user, now=clock.now(), source=request.META.get("REMOTE_ADDR", ""))
+        try:
+            response = view(known, *args, **kwargs)
+        except NotFound as error:
+            raise Http404(str(error.detail)) from error
+        except Forbidden as error:
+            raise PermissionDenied(str(error.detail)) from error
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    return page
+
+
+def _sign_in_first(request: HttpRequest) -> HttpResponse:
+    asked = cast(PortalRequest, request).htmx
+    if asked:
+        # A fragment must not be replaced by the sign-in page: the whole window goes there.
+        return HttpResponseClientRedirect(f"{reverse('web:login')}?next={asked.current_url_abs_path or '/'}")
+    return redirect_to_login(request.get_full_path() if request.method == "GET" else "/")
+
+
+def to_decide(actor: Actor) -> QuerySet[Order]:
+    """Orders that wait for this actor's decision, the oldest first: their affiliates', and not their own."""
+    tenants = [tenant_id for _role, tenant_id in actor.grants if tenant_id and can(actor, Action.APPROVE, tenant_id)]
+    waiting = orders_for(actor).filter(state=OrderState.PENDING_APPROVAL, tenant__in=tenants)
+    return waiting.exclude(requested_by_id=actor.user_id).order_by("created_at", "pk")
+
+
+def may_anywhere(actor: Actor, action: Action) -> bool:
+    """Whether the actor may do this for the group or for at least one affiliate."""
+    return can(actor, action) or any(can(actor, action, tenant_id) for _role, tenant_id in actor.grants if tenant_id)
+
+
+def show(request: PortalRequest, template: str, here: str, /, *, status: int = 200, **context: Any) -> HttpResponse:
+    """A whole page inside the frame.
+
+    :param here: which entry of the navigation is current.
+    """
+    decides = may_anywhere(request.actor, Action.APPROVE)
+    frame = {
+        "here": here,
+        "now": clock.now(),
+        "decides": decides,
+        "waiting": to_decide(request.actor).count() if decides else 0,
+        "sees_pool": can(request.actor, Action.VIEW_POOL),
+        "orders_things": may_anywhere(request.actor, Action.ORDER),
+    }
+    return render(request, f"web/{template}", {**frame, **context}, status=status)
+
+
+def sentence(error: DomainError) -> str:
+    """A refusal in words: what happened, and what it says about single fields where that adds something."""
+    said = str(error.detail)
+    more = [str(text) for text in error.fields.values() if str(text) not in said]
+    return " ".join([said, *more])
+
+
+def attempt(request: PortalRequest, deed: Callable[[], Any], *, done: str, then: str) -> HttpResponse:
+    """Do something and go to the page ``then``, which tells what came of it. A refusal has changed nothing."""
+    try:
+        deed()
+    except (NotFound, Forbidden):
+        raise
+    except DomainError as error:
+        messages.error(request, sentence(error))
+    else:
+        messages.success(request, done)
+    return redirect(then)
+
+
+def window(rows: "QuerySet[M]", before: str, *, at: str = "created_at") -> tuple[list[M], str]:
+    """Up to 50 rows, newest first, older than the mark ``before``; and the mark of the page after (empty: the last).
+
+    Costs the same on the first page and on the thousandth. A mark that makes no sense shows the first page.
+    """
+    rows = rows.order_by(f"-{at}", "-pk")
+    if mark := _mark(before):
+        when, pk = mark
+        rows = rows.filter(Q(**{f"{at}__lt": when}) | Q(**{at: when}, pk__lt=pk))
+    found = list(rows[: PAGE_SIZE + 1])
+    if len(found) <= PAGE_SIZE:
+        return found, ""
+    last = found[PAGE_SIZE - 1]
+    return found[:PAGE_SIZE], f"{getattr(last, at).isoformat()}_{last.pk}"
+
+
+def _mark(text: str) -> tuple[datetime, uuid.UUID] | None:
+    when, _line, pk = text.rpartition("_")
+    try:
+        parsed = parse_datetime(when)
+        return (parsed, uuid.UUID(pk)) if parsed is not None and parsed.tzinfo is not None else None
+    except ValueError:
+        return None

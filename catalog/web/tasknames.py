@@ -1,0 +1,45 @@
+"""The names of our playbooks' tasks, so that they can be translated. A name that is not here is shown as it is written."""
+
+from django.utils.translation import gettext, gettext_noop
+
+NAMES = frozenset(
+    {
+        gettext_noop("Gathering Facts"),
+        gettext_noop("End what an earlier attempt left working on the host"),
+        gettext_noop("Keep the packages from making a database of their own"),
+        gettext_noop("Put the PostgreSQL packages on the host"),
+        gettext_noop("Install the PostgreSQL packages"),
+        gettext_noop("Fetch the package lists and install the PostgreSQL packages"),
+        gettext_noop("Fence the slice in"),
+        gettext_noop("Create and start your PostgreSQL server"),
+        gettext_noop("Create your database and its user"),
+        gettext_noop("Make sure the database was created"),
+        gettext_noop("Report the certificate of your server"),
+        gettext_noop("Connect as you will, write a row, read it back and remove it"),
+        gettext_noop("Make sure your database answers, and only to the right password"),
+        gettext_noop("Keep the packages from starting a server of their own"),
+        gettext_noop("Put the Redis packages on the host"),
+        gettext_noop("Install the Redis packages"),
+        gettext_noop("Fetch the package lists and install the Redis packages"),
+        gettext_noop("Set up and start your Redis server"),
+        gettext_noop("Make sure the server runs"),
+        gettext_noop("Report what was built"),
+        gettext_noop("Connect as you will, write a key, read it back and remove it"),
+        gettext_noop("Make sure your server answers, and only to the right password"),
+        gettext_noop("Open the port to your own network only"),
+        gettext_noop("Stop the service and remove everything it kept"),
+        gettext_noop("Look for anything the service left behind"),
+        gettext_noop("Report what was looked at and what was found"),
+        gettext_noop("Take the PostgreSQL database off the host"),
+        gettext_noop("Check the host against the residue list"),
+        gettext_noop("Try the delivered database"),
+        gettext_noop("Take the Redis server off the host"),
+        gettext_noop("Try the delivered server"),
+    }
+)
+
+
+def translated(name: str) -> str:
+    """The name of a task in the reader's language; what a role's name puts before it is left out."""
+    _role, _colon, plain = name.rpartition(" : ")
+    return gettext(plain) if plain in NAMES else plain

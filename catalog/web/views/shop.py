@@ -1,0 +1,143 @@
+"""The catalog and its order form."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from catalog.common import clock
+from catalog.common.errors import DomainError, Forbidden, NotFound
+from catalog.offerings import services as offerings
+from catalog.offerings.models import Offering, Plan
+from catalog.offerings.selectors import offering_on_sale, on_sale
+from catalog.orders import services
+from catalog.orders.rules import needs_approval
+from catalog.pool.selectors import zones_for
+from catalog.quotas.services import usage
+from catalog.tenancy.models import Project
+from catalog.tenancy.policy import Action, can
+from catalog.tenancy.selectors import project_for, projects_for
+from catalog.web.forms import OrderForm
+from catalog.web.pages import PortalRequest, portal, show
+from catalog.web.words import CATEGORIES
+
+UNPROCESSABLE = 422
+
+
+def _card(offering: Offering) -> dict[str, Any] | None:
+    plans = list(offering.plans.all())
+    if not plans:
+        return None
+    cheapest = min(plans, key=lambda plan: plan.price_krw_month)
+    return {
+        "offering": offering,
+        "engine": cheapest.version.manifest["engine"],
+        "category": CATEGORIES.get(offering.category, offering.category),
+        "plans": plans,
+        "price": cheapest.price_krw_month,
+        "usual": offerings.usual_seconds(cheapest),
+        "at_once": not needs_approval(cheapest.price_krw_month),
+    }
+
+
+@require_safe
+@portal
+def catalog(request: PortalRequest) -> HttpResponse:
+    """What is on sale, as cards."""
+    cards = [card for each in on_sale() if (card := _card(each))]
+    return show(request, "catalog.html", "catalog", cards=cards)
+
+
+def _mine(request: PortalRequest) -> list[Project]:
+    """Projects this person may order for and that have not ended."""
+    today = clock.now().date()
+    return [
+        each
+        for each in projects_for(request.actor).order_by("tenant__slug", "slug")
+        if can(request.actor, Action.ORDER, each.tenant_id) and (each.ends_on is None or each.ends_on >= today)
+    ]
+
+
+def _quota(project: Project | None, plan: Plan) -> list[dict[str, Any]]:
+    if project is None:
+        return []
+    have = usage(project.tenant)
+    rows = []
+    for name, wanted in plan.resources.items():
+        used, limit = have.get(name, (0, 0))
+        rows.append(
+            {"name": name, "used": used, "after": used + wanted, "limit": limit, "short": used + wanted > limit}
+        )
+    return rows
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@portal
+def order_form(request: PortalRequest, slug: str) -> HttpResponse:
+    """Fill in an order, and place it. The same form sent twice places one order."""
+    offering = offering_on_sale(slug)
+    plans = list(offering.plans.all())
+    asked = request.POST.get("plan") or request.GET.get("plan") or ""
+    plan = next((each for each in plans if each.slug == asked), plans[0] if plans and not asked else None)
+    if plan is None:
+        raise NotFound()
+    projects = _mine(request)
+    given: dict[str, Any] = {
+        "schema": offerings.parameter_schema(plan), "projects": projects, "zones": list(zones_for(request.actor)),
+    }  # fmt: skip
+    if request.method == "POST":
+        form = OrderForm(request.POST, **given)
+        if form.is_valid() and (placed := _place(request, form, plan)):
+            return placed
+    else:
+        form = OrderForm(initial=_typed(request), **given)
+    chosen = str(form["project"].value() or "")
+    project = next((each for each in projects if str(each) == chosen), projects[0] if projects else None)
+    return show(
+        request,
+        "order_form.html",
+        "catalog",
+        status=UNPROCESSABLE if form.is_bound else 200,
+        offering=offering,
+        engine=plan.version.manifest["engine"],
+        plans=plans,
+        plan=plan,
+        form=form,
+        project=project,
+        quota=_quota(project, plan),
+        usual=offerings.usual_seconds(plan),
+        approval=needs_approval(plan.price_krw_month),
+    )
+
+
+def _typed(request: PortalRequest) -> dict[str, Any]:
+    """What had been typed before another plan or project was chosen."""
+    return {name: value for name, value in request.GET.items() if name not in {"key", "plan", "csrfmiddlewaretoken"}}
+
+
+def _place(request: PortalRequest, form: OrderForm, plan: Plan) -> HttpResponse | None:
+    chosen = form.cleaned_data
+    try:
+        order = services.place(
+            request.actor,
+            project=project_for(request.actor, chosen["project"]),
+            offering=plan.offering.slug,
+            plan=plan.slug,
+            name=chosen["name"],
+            parameters=form.values(),
+            zone=chosen["zone"] or None,
+            lease_seconds=int(chosen["lease"]),
+            idempotency_key=chosen["key"] or None,
+            wait_for_capacity=chosen["wait"],
+            now=clock.now(),
+        )
+    except Forbidden:
+        raise
+    except DomainError as error:
+        form.tell(error)
+        return None
+    messages.success(request, _("Your order has been placed."))
+    return redirect("web:order", order_id=order.pk)
