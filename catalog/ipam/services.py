@@ -85,20 +85,19 @@ def claim_endpoint(instance: ServiceInstance, host: Host, *, port_range: tuple[i
     :raises PortsExhausted: none is left.
     """
     first, last = port_range
-    with transaction.atomic():
-        address = lock(IPAddress.objects.filter(host=host, address=host.address)).first()
-        if address is None:
-            raise AddressUnknown(host=host.name)
-        busy = set(
-            Endpoint.objects.filter(
-                Q(released_at__isnull=True) | Q(released_at__isnull=False, rests_until__gt=now),
-                address=address, port__gte=first, port__lte=last,
-            ).values_list("port", flat=True)
-        )  # fmt: skip
-        port = next((port for port in range(first, last + 1) if port not in busy), None)
-        if port is None:
-            raise PortsExhausted(host=host.name)
-        return Endpoint.objects.create(address=address, port=port, instance=instance, claimed_at=now)
+    # The lock on the address lasts until the caller's transaction ends, so nobody else can choose the same port.
+    address = lock(IPAddress.objects.filter(host=host, address=host.address)).first()
+    if address is None:
+        raise AddressUnknown(host=host.name)
+    busy = set(
+        Endpoint.objects.filter(
+            Q(released_at__isnull=True) | Q(rests_until__gt=now), address=address, port__gte=first, port__lte=last
+        ).values_list("port", flat=True)
+    )
+    port = next((port for port in range(first, last + 1) if port not in busy), None)
+    if port is None:
+        raise PortsExhausted(host=host.name)
+    return Endpoint.objects.create(address=address, port=port, instance=instance, claimed_at=now)
 
 
 def release_endpoints(instance: ServiceInstance, *, now: datetime) -> int:

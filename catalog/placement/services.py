@@ -124,7 +124,8 @@ class _Claim:
             if opens_to == ANYONE
             else Q(state__in=(HostState.RESERVED, HostState.IN_USE), holder=self.tenant, exclusive=False)
         )
-        host = lock(Host.objects.filter(standing, pk=candidate.host_id), skip_locked=skip_locked).first()
+        held = Host.objects.filter(standing, pk=candidate.host_id).defer("facts")
+        host = lock(held, skip_locked=skip_locked).first()
         if host is None:
             return None
         rows = list(lock(Inventory.objects.filter(host=host)))

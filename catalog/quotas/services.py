@@ -21,7 +21,7 @@ def check_and_lock(tenant: Tenant, wanted: Mapping[str, int], *, now: datetime) 
     :param now: when it is asked; quotas do not depend on time yet.
     :raises QuotaExceeded: for every class that does not suffice: limit, used and wanted.
     """
-    limits = {row.resource_class: row.limit for row in lock(Quota.objects.filter(tenant=tenant))}
+    limits = dict(lock(Quota.objects.filter(tenant=tenant)).values_list("resource_class", "limit"))
     used = dict(Holding.objects.filter(tenant=tenant).values_list("resource_class", "used"))
     short = {
         name: {"limit": limits.get(name, 0), "used": used.get(name, 0), "wanted": amount}
