@@ -30,6 +30,13 @@ def service_rack() -> Iterator[Rack]:
     rack.down()
 
 
+@pytest.fixture(scope="session")
+def workplace() -> Iterator[Path]:
+    """Where runs keep their workspaces. Not pytest's own folder: ssh refuses control sockets of more than 108 characters."""
+    with tempfile.TemporaryDirectory(prefix="pumasi-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
 @pytest.fixture(params=SERVICES)
 def slug(request: pytest.FixtureRequest) -> str:
     name: str = request.param

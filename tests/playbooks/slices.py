@@ -85,7 +85,7 @@ class Slice:
     def play(self, name: str, *, verbosity: int = 0) -> Played:
         """Run one of the service's playbooks and return how it ended."""
         self.attempt += 1
-        workspace = self.folder / f"{next(workspaces)}-{name}"
+        workspace = self.folder / str(next(workspaces))
         return play(
             self.rack, f"services/{self.slug}/{name}.yml", self.host, self.values(), workspace, verbosity=verbosity
         )
@@ -124,7 +124,7 @@ class Slice:
     def abort(self, reached: Callable[[], bool], *, seconds: float = 90) -> None:
         """Start the build and kill -9 its playbook the moment `reached` says so; the host gets no warning."""
         self.attempt += 1
-        workspace = self.folder / f"{next(workspaces)}-abort"
+        workspace = self.folder / str(next(workspaces))
         playbook = f"services/{self.slug}/provision.yml"
         with ThreadPoolExecutor(max_workers=1) as threads:
             ending = threads.submit(play, self.rack, playbook, self.host, self.values(), workspace)

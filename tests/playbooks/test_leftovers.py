@@ -47,23 +47,22 @@ PLANTS = {
     "scrap": Plant("tmp", "echo 'dump of {tenant}' >/tmp/scrap", "rm /tmp/scrap", "/tmp/scrap"),
     "log": Plant("logs", "echo 'login by {tenant}' >/var/log/app.log", "rm /var/log/app.log", "/var/log/app.log"),
     "rotated": Plant("logs", "touch /var/log/{unit}.log.1", "rm /var/log/{unit}.log.1", "/var/log/{unit}.log.1"),
-    "journal": Plant("logs", "logger -t app 'restored {name}'; journalctl --sync", "true", "app"),
+    "journal": Plant("logs", "logger -t app 'restored {name}'; journalctl --sync",
+                     "while journalctl -q -g 'restored {name}' >/dev/null; do journalctl -q --rotate --vacuum-time=1s; done",
+                     "app"),
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=["postgresql", "redis"])
-def found(
-    request: pytest.FixtureRequest, service_rack: Rack, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Slice, list[dict[str, str]]]:
+def found(request: pytest.FixtureRequest, service_rack: Rack, workplace: Path) -> tuple[Slice, list[dict[str, str]]]:
     """What the check finds with every plant in place; the same check is clean before and after."""
-    service_rack.wipe(HOST)
-    one = Slice(service_rack, HOST, request.param, tmp_path_factory.mktemp("leftovers"))
+    one = Slice(service_rack, HOST, request.param, workplace)
     assert one.leftovers() == []
-    for plant in PLANTS.values():
-        service_rack.ssh(HOST, planted(plant.put, one))
+    everything = list(PLANTS.values())
+    service_rack.ssh(HOST, "\n".join(planted(plant.put, one) for plant in everything))
     findings = one.leftovers()
-    for plant in PLANTS.values():
-        service_rack.ssh(HOST, planted(plant.take, one))
+    service_rack.ssh(HOST, "\n".join(planted(plant.take, one) for plant in everything))
+    assert one.leftovers() == []
     return one, findings
 
 
@@ -79,8 +78,8 @@ def test_a_leftover_is_found(found: tuple[Slice, list[dict[str, str]]], plant: s
     assert [finding for finding in findings if finding["kind"] == wanted.kind and what in finding["what"]], findings
 
 
-def test_giving_back_also_clears_the_journal_and_the_logs(service_rack: Rack, slug: str, tmp_path: Path) -> None:
-    one = Slice(service_rack, HOST, slug, tmp_path)
+def test_giving_back_also_clears_the_journal_and_the_logs(service_rack: Rack, slug: str, workplace: Path) -> None:
+    one = Slice(service_rack, HOST, slug, workplace)
     service_rack.ssh(
         HOST,
         f"echo before >/var/log/app.log; echo 'about {one.unit}' >>/var/log/app.log; logger 'about {one.unit}'; "
@@ -92,15 +91,15 @@ def test_giving_back_also_clears_the_journal_and_the_logs(service_rack: Rack, sl
     assert one.on_disk("/var/log/app.log").read_text() == "before\n"
 
 
-def test_names_that_are_the_systems_own_words_are_not_findings(service_rack: Rack, slug: str, tmp_path: Path) -> None:
-    ordinary = Slice(service_rack, HOST, slug, tmp_path, tenant="systemd", name=slug)
+def test_names_that_are_the_systems_own_words_are_not_findings(service_rack: Rack, slug: str, workplace: Path) -> None:
+    ordinary = Slice(service_rack, HOST, slug, workplace, tenant="systemd", name=slug)
     service_rack.ssh(HOST, f"logger -t systemd-test 'started {slug} for systemd'; journalctl --sync")
     assert ordinary.leftovers() == []
 
 
-def test_the_logs_of_a_neighbour_of_the_same_tenant_are_not_findings(service_rack: Rack, tmp_path: Path) -> None:
-    gone = Slice(service_rack, HOST, "postgresql", tmp_path)
-    stays = Slice(service_rack, HOST, "postgresql", tmp_path, parameters={"database": "capital"})
+def test_the_logs_of_a_neighbour_of_the_same_tenant_are_not_findings(service_rack: Rack, workplace: Path) -> None:
+    gone = Slice(service_rack, HOST, "postgresql", workplace)
+    stays = Slice(service_rack, HOST, "postgresql", workplace, parameters={"database": "capital"})
     stays.done("provision")
     assert stays.query("SELECT nothing FROM capital;").returncode != 0
     log = stays.on_disk("/var/log/postgresql/postgresql-15-{unit}.log").read_text()

@@ -44,9 +44,9 @@ def reaches(rack: Rack, host: str, address: str, port: int) -> bool:
     return answer.strip() == "open"
 
 
-def test_the_whole_life_of_two_neighbours(service_rack: Rack, slug: str, tmp_path: Path) -> None:
-    first = Slice(service_rack, HOST, slug, tmp_path)
-    neighbour = Slice(service_rack, HOST, slug, tmp_path, tenant="card", name="points")
+def test_the_whole_life_of_two_neighbours(service_rack: Rack, slug: str, workplace: Path) -> None:
+    first = Slice(service_rack, HOST, slug, workplace)
+    neighbour = Slice(service_rack, HOST, slug, workplace, tenant="card", name="points")
 
     built = first.done("provision", verbosity=3)
     checked = first.done("verify", verbosity=3)
@@ -79,14 +79,14 @@ def test_the_whole_life_of_two_neighbours(service_rack: Rack, slug: str, tmp_pat
     assert neighbour.leftovers() == []
 
 
-def test_verify_fails_without_the_service(service_rack: Rack, slug: str, tmp_path: Path) -> None:
-    played = Slice(service_rack, HOST, slug, tmp_path).play("verify")
+def test_verify_fails_without_the_service(service_rack: Rack, slug: str, workplace: Path) -> None:
+    played = Slice(service_rack, HOST, slug, workplace).play("verify")
     assert played.code == 2
     assert "does not work as promised (unreachable)" in played.text
 
 
-def test_giving_back_what_was_never_built_changes_nothing(service_rack: Rack, slug: str, tmp_path: Path) -> None:
-    never = Slice(service_rack, OUTSIDER, slug, tmp_path)
+def test_giving_back_what_was_never_built_changes_nothing(service_rack: Rack, slug: str, workplace: Path) -> None:
+    never = Slice(service_rack, OUTSIDER, slug, workplace)
     assert changed(never.done("decommission")) == 0
     assert never.leftovers() == []
 
@@ -102,9 +102,9 @@ ABORTS = [
 
 @pytest.mark.parametrize(("aborted", "path"), ABORTS)
 def test_a_build_killed_halfway_is_given_back_clean(
-    service_rack: Rack, aborted: str, path: str, tmp_path: Path
+    service_rack: Rack, aborted: str, path: str, workplace: Path
 ) -> None:
-    half = Slice(service_rack, HOST, aborted, tmp_path)
+    half = Slice(service_rack, HOST, aborted, workplace)
     half.abort(half.on_disk(path).exists)
     half.done("decommission")
     assert half.leftovers() == []
@@ -115,9 +115,9 @@ def test_a_build_killed_halfway_is_given_back_clean(
     [("postgresql", "/etc/postgresql/15/{unit}/server.key"), ("redis", "/etc/pumasi/slices/{unit}/redis.conf")],
 )
 def test_a_build_killed_halfway_succeeds_when_tried_again(
-    service_rack: Rack, aborted: str, path: str, tmp_path: Path
+    service_rack: Rack, aborted: str, path: str, workplace: Path
 ) -> None:
-    half = Slice(service_rack, HOST, aborted, tmp_path)
+    half = Slice(service_rack, HOST, aborted, workplace)
     half.abort(half.on_disk(path).exists)
     half.done("provision")
     half.done("verify")
