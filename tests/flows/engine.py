@@ -46,6 +46,8 @@ class Engine:
             **(environment or {}),
         }
         self._started: list[subprocess.Popen[bytes]] = []
+        self.current_worker: subprocess.Popen[bytes]
+        self.host = ""
 
     def __enter__(self) -> "Engine":
         self.run("manage.py", "migrate", "--verbosity", "0")
@@ -76,7 +78,19 @@ class Engine:
         before = self.log("worker").count("worker ready")
         process = self.start("-m", "flows.worker", "--zone", "zone-a", *arguments, log="worker")
         assert until(lambda: self.log("worker").count("worker ready") > before, 90), self.log("worker")
+        self.current_worker = process
         return process
+
+    def kill_worker(self) -> None:
+        """kill -9."""
+        self.current_worker.kill()
+        self.current_worker.wait()
+
+    def kill(self, pid: int) -> None:
+        """kill -9 of a run; it must be one of ours, that is, in the tree of a fork server of this engine's environment."""
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+        assert f"PREFECT_HOME={self.home / 'prefect'}".encode() in environment.split(b"\0")
+        os.kill(pid, signal.SIGKILL)
 
     def stop(self, process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> int:
         """Send a signal and wait for the end; the exit code. Killed if it does not end."""

@@ -12,7 +12,7 @@ import pytest
 from flows.runner.run import Status
 from flows.runner.workspace import Login, root
 from tests.flows.conftest import HOST
-from tests.flows.plays import Seen, new_run, play, playbook
+from tests.flows.plays import Seen, new_run, play, playbook, until
 from tests.rack.driver import Rack
 
 pytestmark = pytest.mark.rack
@@ -62,7 +62,8 @@ def attacks(mark: str) -> dict[str, Any]:
         "vault-shaped": {"__ansible_vault": "$ANSIBLE_VAULT;1.1;AES256\n33363965326261303431"},
         "tagged": {"__ansible_type": "_AnsibleTaggedStr", "value": run, "tags": []},
         "prefect": {"__prefect_kind": "jinja", "template": run},
-        "connection": {"ansible_connection": "local", "ansible_host": "127.0.0.1", "ansible_ssh_common_args": f"-oProxyCommand='touch {mark}'"},
+        "connection": {"ansible_connection": "local", "ansible_host": "127.0.0.1", "ansible_user": "root",
+                       "ansible_ssh_common_args": f"-oProxyCommand='touch {mark}'"},
         "names": {"ansible_python_interpreter": f"/bin/sh -c 'touch {mark}'", "ansible_become_exe": f"touch {mark}", "vars": run},
         "yaml": f"!unsafe &a *a\n- ? {run}\n: !!python/object/apply:os.system ['touch {mark}']",
         "shell": f"'; touch {mark}; $(touch {mark}) `touch {mark}` && touch {mark} | touch {mark} > {mark}",
@@ -74,7 +75,27 @@ def attacks(mark: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", sorted(attacks("")))
+# Objects that look like Ansible's own marks: reading the document fails, closed. The door refuses them before (offerings).
+REFUSED = ("tagged", "unsafe", "unsafe-beside", "vault", "vault-shaped")
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_objects_shaped_like_ansibles_own_end_the_run_and_run_nothing(
+    flow_rack: Rack, login: Login, tmp_path: Path, name: str
+) -> None:
+    mark = f"/tmp/pwned-{os.getpid()}-{name}"
+    result = play(
+        playbook(tmp_path, ECHO, hosts="target"),
+        login=login,
+        ssh_key=flow_rack.private_key,
+        values={"parameters": {"value": attacks(mark)[name]}, "word": ""},
+    )
+    assert (result.status, result.task) == (Status.FAILED, "Show what arrived on the host")
+    assert flow_rack.ssh(HOST, f"ls {mark} 2>/dev/null || echo none").strip() == "none"
+    assert not Path(mark).exists()
+
+
+@pytest.mark.parametrize("name", sorted(set(attacks("")) - set(REFUSED)))
 def test_user_values_arrive_literally_and_run_nothing(flow_rack: Rack, login: Login, tmp_path: Path, name: str) -> None:
     mark = f"/tmp/pwned-{os.getpid()}-{name}"
     value = attacks(mark)[name]
@@ -143,15 +164,15 @@ def test_a_host_cut_off_in_the_middle_of_a_task_is_noticed_in_time(
     runner.start()
     seen.wait_for("Work for long", "started")
     time.sleep(1)  # the command runs on the host by now; either way the cut is noticed
-    cut = time.monotonic()
     flow_rack.cut(HOST)
+    cut = time.monotonic()
     try:
         runner.join(40)
         noticed = time.monotonic() - cut
     finally:
         flow_rack.join(HOST)
     assert results[0].status is Status.UNREACHABLE
-    assert noticed < 20
+    assert noticed < 22  # three probes of five seconds, and the rest of the one under way
 
 
 def test_cancelling_on_a_real_host_leaves_no_connection_and_the_fence_ends_the_rest(
@@ -159,7 +180,11 @@ def test_cancelling_on_a_real_host_leaves_no_connection_and_the_fence_ends_the_r
 ) -> None:
     seen, stop, first = Seen(), threading.Event(), new_run(1)
     results = []
-    task = "    - name: Work for long\n      ansible.builtin.shell: 'trap \"\" HUP TERM; while :; do sleep 1; done'\n"
+    task = """
+    - name: Work for long
+      ansible.builtin.shell: 'trap "" HUP TERM; while :; do sleep 1; done'
+      become: true
+"""
     runner = threading.Thread(
         target=lambda: results.append(
             play(
@@ -170,15 +195,13 @@ def test_cancelling_on_a_real_host_leaves_no_connection_and_the_fence_ends_the_r
                 emit=seen,
                 stop=stop.is_set,
                 seconds=100,
-            )  # fmt: skip
+            )
         )
     )
     runner.start()
     seen.wait_for("Work for long", "started")
     still = f"cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -cx 'PUMASI_RUN={first}' || true"
-    end = time.monotonic() + 20
-    while flow_rack.ssh(HOST, still).strip() == "0" and time.monotonic() < end:
-        time.sleep(0.2)
+    assert until(lambda: flow_rack.ssh(HOST, still).strip() != "0", 20)
     stop.set()
     runner.join(20)
     assert results[0].status is Status.CANCELLED

@@ -1,0 +1,146 @@
+"""Orders through Prefect, our worker and Ansible to a real host and back, whatever is killed on the way."""
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.runner.workspace import root
+from tests.flows.conftest import HOST
+from tests.flows.engine import Engine
+from tests.flows.plays import until
+from tests.rack.driver import Rack
+
+pytestmark = [pytest.mark.rack, pytest.mark.stack]
+
+FINAL = {"fulfilled", "failed", "cancelled", "failed_dirty"}
+
+
+@pytest.fixture(scope="module")
+def engine(flow_rack: Rack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """A server, a worker, and one enrolled host."""
+    environment = {"PUMASI_SSH_KEY": str(flow_rack.private_key)}
+    with Engine(tmp_path_factory.mktemp("engine"), environment) as running:
+        place = flow_rack.inventory()[HOST]
+        running.scene("found", subnet=place.address.rpartition(".")[0], rack=str(flow_rack.state))
+        running.worker()
+        running.host = running.scene("add_host", name=place.name, address=place.address)["host"]
+        assert until(lambda: running.state("pool_host", running.host) == "available", 120), running.log("worker")
+        yield running
+
+
+def settle(engine: Engine, order: str, within: float = 240) -> str:
+    """Wait for the order's end, repairing as Celery's beat does; its final state."""
+    end = time.monotonic() + within
+    while (state := engine.state("orders_order", order)) not in FINAL and time.monotonic() < end:
+        engine.scene("repair")
+        time.sleep(1)
+    return state
+
+
+def events(engine: Engine, order: str, kind: str) -> list[str]:
+    rows = engine.ask(
+        "SELECT data FROM orders_orderevent WHERE order_id = ? AND kind = ? ORDER BY seq", order.replace("-", ""), kind
+    )
+    return [row[0] for row in rows]
+
+
+def marked(order: str, attempt: str = "") -> list[str]:
+    """Processes of the order's runs (or of one attempt) on this machine."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                environment = (entry / "environ").read_bytes()
+            except OSError:
+                continue
+            if f"PUMASI_RUN={order}:{attempt}".encode() in environment and b"PUMASI_OWNER=" in environment:
+                found.append(entry.name)
+    return found
+
+
+def clean_host(engine: Engine) -> None:
+    """Between tests nobody is left on the host."""
+    assert until(
+        lambda: engine.scene("repair") is not None and engine.state("pool_host", engine.host) == "available", 180
+    )
+
+
+def traces_of(engine: Engine, secrets: list[str]) -> list[str]:
+    """Files of Prefect, of the logs and of the catalog in which a secret stands in clear."""
+    return [
+        str(path)
+        for path in engine.home.rglob("*")
+        if path.is_file() and any(secret.encode() in path.read_bytes() for secret in secrets)
+    ]
+
+
+def test_an_order_is_built_verified_and_given_back_and_its_host_wiped(engine: Engine) -> None:
+    placed: dict[str, Any] = engine.scene("order", name="loan-db")
+    assert settle(engine, placed["order"]) == "fulfilled", engine.log("worker")
+    assert engine.state("instances_serviceinstance", placed["instance"]) == "active"
+    told = events(engine, placed["order"], "task")
+    assert len(told) >= 6
+    assert any('"step": "verify"' in entry for entry in told)
+    assert not Path("/tmp/pwned-order").exists()
+    assert placed["secrets"]
+    assert traces_of(engine, placed["secrets"]) == []
+    back = engine.scene("give_back", order=placed["order"])
+    assert settle(engine, back["order"]) == "fulfilled", engine.log("worker")
+    assert engine.state("instances_serviceinstance", placed["instance"]) == "decommissioned"
+    assert traces_of(engine, placed["secrets"]) == []
+    clean_host(engine)
+    assert [generation for (generation,) in engine.ask("SELECT generation FROM pool_host")] == [2]
+    assert [path for path in root().iterdir() if (path / "run").exists()] == []
+
+
+def test_a_cancelled_order_stops_at_once_and_is_undone(engine: Engine) -> None:
+    placed = engine.scene("order", name="cancel-me")
+    assert until(lambda: events(engine, placed["order"], "task"), 90)
+    engine.scene("cancel", order=placed["order"])
+    assert settle(engine, placed["order"]) == "cancelled", engine.log("worker")
+    assert marked(placed["order"]) == []
+    clean_host(engine)
+
+
+def test_a_killed_run_is_taken_up_again(engine: Engine) -> None:
+    placed = engine.scene("order", name="kill-me")
+    assert until(lambda: events(engine, placed["order"], "task"), 90)
+    (line,) = [one for one in engine.lines("attempt begins") if one.get("order_id") == placed["order"]]
+    engine.kill(line["pid"])
+    assert settle(engine, placed["order"]) == "fulfilled", engine.log("worker")
+    assert len([one for one in engine.lines("attempt begins") if one.get("order_id") == placed["order"]]) == 2
+    back = engine.scene("give_back", order=placed["order"])
+    assert settle(engine, back["order"]) == "fulfilled", engine.log("worker")
+    clean_host(engine)
+
+
+def test_a_worker_killed_with_all_its_runs_is_replaced_by_the_next(engine: Engine) -> None:
+    placed = engine.scene("order", name="kill-all")
+    assert until(lambda: events(engine, placed["order"], "task"), 90)
+    (line,) = [one for one in engine.lines("attempt begins") if one.get("order_id") == placed["order"]]
+    engine.kill_worker()
+    engine.kill(line["pid"])
+    assert marked(placed["order"])
+    engine.worker()
+    assert marked(placed["order"], "1") == []
+    assert settle(engine, placed["order"]) == "fulfilled", engine.log("worker")
+    back = engine.scene("give_back", order=placed["order"])
+    assert settle(engine, back["order"]) == "fulfilled", engine.log("worker")
+    clean_host(engine)
+
+
+def test_a_worker_told_to_stop_reports_that_its_run_was_interrupted(engine: Engine) -> None:
+    placed = engine.scene("order", name="stop-me")
+    assert until(lambda: events(engine, placed["order"], "task"), 90)
+    assert engine.stop(engine.current_worker, signal.SIGTERM) == 0
+    assert any("interrupted" in entry for entry in events(engine, placed["order"], "problem")), engine.log("worker")
+    assert marked(placed["order"]) == []
+    engine.worker()
+    assert settle(engine, placed["order"]) == "fulfilled", engine.log("worker")
+    back = engine.scene("give_back", order=placed["order"])
+    assert settle(engine, back["order"]) == "fulfilled", engine.log("worker")
+    clean_host(engine)
