@@ -60,8 +60,13 @@ class Command(BaseCommand):
     def _interrupted(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
+    def _say(self, text: str) -> None:
+        # Each step as it happens, also where the output is not a terminal.
+        self.stdout.write(text)
+        self.stdout.flush()
+
     def _show(self, state: Path, hosts: int) -> None:
-        tell = Teller(self.stdout.write)
+        tell = Teller(self._say)
         rack = Rack(state / "rack")
         tell.chapter("0. What the story needs")
         if not rack.has_image:
@@ -83,7 +88,7 @@ class Command(BaseCommand):
         self._farewell(state, url)
 
     def _farewell(self, state: Path, url: str) -> None:
-        say = self.stdout.write
+        say = self._say
         say("\nEverything is left running:")
         say(f"  portal      {url}")
         say(f"  API         {url}api/v1/docs")
