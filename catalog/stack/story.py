@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from catalog.stack.client import Api
@@ -223,8 +224,9 @@ class Story:
             lambda row: row["state"] != "active", within=LEASE_SECONDS + 90,
         )  # fmt: skip
         order = next(row for row in self.a.every("/orders", kind="decommission") if row["instance"] == instance["id"])
+        late = datetime.fromisoformat(order["created_at"]) - datetime.fromisoformat(ends_at)
         self.tell.step(
-            f"The lease ended at {ends_at[11:19]} UTC; the reclaim flow ordered the give-back at {order['created_at'][11:19]}"
+            f"The lease ended; {late.total_seconds():.0f} s later the reclaim flow ordered the give-back, on its own"
         )
         self._follow(self.a, order["id"], RETURN_WITHIN)
         order = self.a.get(f"/orders/{order['id']}")
