@@ -68,7 +68,7 @@ class Heartbeat:
             if self._beat().cancel:
                 self._cancel.set()
         except Superseded:
-            log.warning("superseded by another attempt")
+            log.info("attempt is over")  # reported just now, or superseded by another
             self._superseded.set()
         except DOWN as error:
             log.warning("heartbeat missed", error=type(error).__name__)

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ class Engine:
 
     def ask(self, question: str, *values: Any) -> list[tuple[Any, ...]]:
         """Rows from the database."""
-        with sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=30) as connection:
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=30)) as connection:
             return list(connection.execute(question, values))
 
     def state(self, table: str, key: str) -> str:
