@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from catalog.common.locks import lock_one
 from catalog.dispatch import services as dispatch
@@ -27,6 +28,8 @@ from catalog.tenancy.policy import system
 log = structlog.get_logger(__name__)
 
 RECONCILER = system("reconciler")
+_ORDER_AT_WORK = (OrderState.DISPATCHED, OrderState.RUNNING, OrderState.CANCELLING)
+_HOST_AT_WORK = (HostState.INSPECTING, HostState.DRAINING, HostState.WIPING, HostState.VERIFYING)
 _RETRY_DIRTY_AFTER = timedelta(minutes=2)
 _LONGEST_PAUSE = timedelta(hours=1)
 
@@ -62,24 +65,21 @@ def _go_on(job: Job, now: datetime) -> None:
         return
     with transaction.atomic():
         order = lock_one(Order, job.subject_id)
-        at_work = {OrderState.DISPATCHED, OrderState.RUNNING, OrderState.CANCELLING}
-        if order.attempt == job.attempt and order.state in at_work:
+        if order.attempt == job.attempt and order.state in _ORDER_AT_WORK:
             next_attempt(order, code="run-lost", detail=describe_lost_run(), now=now)
 
 
 def reopen_orphans(now: datetime, report: Report) -> None:
-    """Orders and hosts at work whose newest job is closed: the process died between burying the job and going on."""
+    """Go on with orders and hosts at work whose newest job is closed: the process died after it had buried the run."""
     settled = now - timedelta(seconds=5)
-    lost = Job.objects.filter(state=JobState.LOST, ended_at__lt=settled)
-    working = (OrderState.DISPATCHED, OrderState.RUNNING, OrderState.CANCELLING)
-    orders = Order.objects.filter(state__in=working).values_list("pk", "attempt")
-    hosts = Host.objects.filter(
-        state__in=(HostState.INSPECTING, HostState.DRAINING, HostState.WIPING, HostState.VERIFYING)
+    closed = Job.objects.filter(
+        state=JobState.LOST, ended_at__lt=settled, subject_id=OuterRef("pk"), attempt=OuterRef("attempt")
     )
-    subjects = [("order", *row) for row in orders] + [("host", *row) for row in hosts.values_list("pk", "attempt")]
-    for subject_type, subject_id, attempt in subjects:
-        job = lost.filter(subject_type=subject_type, subject_id=subject_id, attempt=attempt).first()
-        if job is not None:
+    orders = Order.objects.filter(Exists(closed.filter(subject_type="order")), state__in=_ORDER_AT_WORK)
+    hosts = Host.objects.filter(Exists(closed.filter(subject_type="host")), state__in=_HOST_AT_WORK)
+    subjects = [*orders.values_list("pk", "attempt"), *hosts.values_list("pk", "attempt")]
+    for job in Job.objects.filter(state=JobState.LOST, subject_id__in=[pk for pk, _attempt in subjects]):
+        if (job.subject_id, job.attempt) in subjects:
             _go_on(job, now)
             report.add("orphans")
 
