@@ -12,6 +12,7 @@ from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.utils.translation import gettext_lazy as _
 from django.views import defaults
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -105,6 +106,7 @@ def plain(error: DomainError) -> JsonResponse:
     return JsonResponse(document(error), status=error.status, content_type=CONTENT_TYPE)
 
 
+@csrf_exempt
 def unknown_route(request: HttpRequest, **kwargs: Any) -> HttpResponse:
     """Every address under ``/api/`` that no route knows."""
     return plain(NotFound())

@@ -22,9 +22,6 @@ class Problem(serializers.Serializer[Any]):
     )
     request_id = serializers.CharField(allow_null=True)
 
-    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
-        return dict(self._declared_fields)
-
 
 _ALWAYS = {400: "Malformed request", 406: "Not acceptable", 500: "A fault of ours"}
 

@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from catalog.placement.models import Allocation
+from catalog.placement.models import Allocation, Holding
 from catalog.tenancy.admin import PolicyAdmin
 from catalog.tenancy.policy import Action
 
@@ -17,3 +17,15 @@ class AllocationAdmin(PolicyAdmin):
     list_select_related = ("host", "instance")
     search_fields = ("host__name", "instance__name", "instance__unit")
     ordering = ("-id",)
+
+
+@admin.register(Holding)
+class HoldingAdmin(PolicyAdmin):
+    """What affiliates hold in sum."""
+
+    readers = Action.VIEW_POOL
+    list_display = ("tenant", "resource_class", "used")
+    list_filter = ("resource_class",)
+    list_select_related = ("tenant",)
+    search_fields = ("tenant__slug",)
+    ordering = ("tenant__slug", "resource_class")

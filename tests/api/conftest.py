@@ -20,7 +20,6 @@ from catalog.pool.models import Host, Zone
 from catalog.tenancy.models import Project, User
 from tests.factories import HostFactory, PlanFactory
 
-
 PASSWORD = "four-cats-on-a-mat"
 
 

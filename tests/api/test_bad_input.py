@@ -20,7 +20,9 @@ from tests.api.conftest import Caller, build, problem, wanted
 
 def everything() -> dict[str, Any]:
     """All that an order could have touched."""
-    counted = {model: model._default_manager.count() for model in (Order, ServiceInstance, ServiceBinding, Job, AuditEntry)}
+    counted = {
+        model: model._default_manager.count() for model in (Order, ServiceInstance, ServiceBinding, Job, AuditEntry)
+    }
     return counted | {
         "held": Allocation.objects.filter(released_at__isnull=True).count(),
         "ports": Endpoint.objects.filter(released_at__isnull=True).count(),
@@ -36,7 +38,13 @@ WRONG: list[tuple[str, dict[str, Any], int, str, str | None]] = [
     ("outside the schema", {"parameters": {"max_connections": 51}}, 422, "parameters-invalid", "max_connections"),
     ("wrong type", {"parameters": {"max_connections": "20"}}, 422, "parameters-invalid", "max_connections"),
     ("extra parameter", {"parameters": {"fsync": False}}, 422, "parameters-invalid", "fsync"),
-    ("a name for Ansible", {"parameters": {"ansible_connection": "local"}}, 422, "parameter-forbidden", "ansible_connection"),
+    (
+        "a name for Ansible",
+        {"parameters": {"ansible_connection": "local"}},
+        422,
+        "parameter-forbidden",
+        "ansible_connection",
+    ),
     ("a wrapped value", {"parameters": {"database": {"__ansible_unsafe": "x"}}}, 422, "parameter-forbidden", None),
     ("for Prefect", {"parameters": {"database": {"__prefect_kind": "jinja"}}}, 422, "parameter-forbidden", None),
     ("a control character", {"parameters": {"database": "a\x00b"}}, 422, "parameter-forbidden", "database"),
@@ -53,7 +61,9 @@ WRONG: list[tuple[str, dict[str, Any], int, str, str | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "status", "code", "field"), [row[1:] for row in WRONG], ids=[row[0] for row in WRONG])
+@pytest.mark.parametrize(
+    ("changes", "status", "code", "field"), [row[1:] for row in WRONG], ids=[row[0] for row in WRONG]
+)
 def test_wrong_order(
     changes: dict[str, Any],
     status: int,

@@ -66,7 +66,11 @@ def test_host_in_use_is_left_alone(
         problem(otto.post(f"/hosts/{host.pk}/{deed}"), 409, "host-in-use")
     shown = otto.get(f"/hosts/{host.pk}").json()
     assert (shown["state"], shown["holder"], shown["proven_clean"]) == ("in_use", "capital", False)
-    assert {row["resource_class"]: row["used"] for row in shown["inventories"]} == {"DISK_GB": 2, "MEMORY_MB": 512, "VCPU": 1}
+    assert {row["resource_class"]: row["used"] for row in shown["inventories"]} == {
+        "DISK_GB": 2,
+        "MEMORY_MB": 512,
+        "VCPU": 1,
+    }
 
 
 def test_certificates_are_checked_when_shown(operator: User, host: Host, call: Callable[..., Caller]) -> None:

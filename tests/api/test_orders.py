@@ -49,7 +49,11 @@ def test_the_whole_way(developer: User, loan: Project, plan: Plan, call: Callabl
     assert (rest["results"], rest["ended"]) == ([], True)
 
     instance = dana.get(f"/instances/{order['instance']}").json()
-    assert (instance["state"], instance["project"], instance["outputs"]) == ("active", "capital/loan", {"version": "15.8"})
+    assert (instance["state"], instance["project"], instance["outputs"]) == (
+        "active",
+        "capital/loan",
+        {"version": "15.8"},
+    )
     assert len(instance["endpoints"]) == 1
     revealed = dana.post(f"/instances/{order['instance']}/credentials").json()
     assert revealed["credentials"]["database"] == "loans"
@@ -88,10 +92,10 @@ def test_approval_is_bound_to_what_was_shown(
     approved = arun.post(f"{where}/approve", {"content_hash": order["content_hash"], "comment": "fine"})
     assert (approved.status_code, approved.json()["state"]) == (200, "dispatched")
     decided = arun.get(where).json()["approvals"]
-    assert [(each["decision"], each["decided_by"], each["comment"]) for each in decided] == [("approved", "arun", "fine")]
-    problem(
-        arun.post(f"{where}/reject", {"content_hash": order["content_hash"]}), 409, "not-waiting-for-approval"
-    )
+    assert [(each["decision"], each["decided_by"], each["comment"]) for each in decided] == [
+        ("approved", "arun", "fine")
+    ]
+    problem(arun.post(f"{where}/reject", {"content_hash": order["content_hash"]}), 409, "not-waiting-for-approval")
 
 
 def test_nobody_approves_their_own(
@@ -114,9 +118,7 @@ def test_cancel_before_it_began_then_again(
     problem(dana.post(f"/orders/{order['id']}/retry"), 409, "not-retryable")
 
 
-def test_filters(
-    running: ServiceInstance, developer: User, call: Callable[..., Caller]
-) -> None:
+def test_filters(running: ServiceInstance, developer: User, call: Callable[..., Caller]) -> None:
     dana = call(developer)
     assert len(dana.get("/orders", state="fulfilled", project="capital/loan").json()["results"]) == 1
     assert dana.get("/orders", state="running").json()["results"] == []
@@ -125,9 +127,7 @@ def test_filters(
     problem(dana.get("/orders", project="card/points"), 404, "project-unknown")
 
 
-def test_pages_follow_each_other(
-    developer: User, loan: Project, plan: Plan, call: Callable[..., Caller]
-) -> None:
+def test_pages_follow_each_other(developer: User, loan: Project, plan: Plan, call: Callable[..., Caller]) -> None:
     dana = call(developer)
     names = [f"db-{n}" for n in range(5)]
     for name in names:

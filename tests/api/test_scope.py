@@ -58,7 +58,10 @@ def test_stranger_meets_404_everywhere(
     running: ServiceInstance, host: Host, mallory: User, call: Callable[..., Caller]
 ) -> None:
     order = Order.objects.get()
-    before = sorted(Order.objects.values_list("id", "state", "seq")), sorted(ServiceInstance.objects.values_list("id", "state"))
+    before = (
+        sorted(Order.objects.values_list("id", "state", "seq")),
+        sorted(ServiceInstance.objects.values_list("id", "state")),
+    )
     stranger, walked = call(mallory), 0
     for name, pattern in routes():
         if name in OPEN | COMMON | OF_THE_POOL:
@@ -73,7 +76,10 @@ def test_stranger_meets_404_everywhere(
             assert answers[0] == answers[1], f"{method} {theirs} tells that it exists"
             walked += 1
     assert walked == 10
-    after = sorted(Order.objects.values_list("id", "state", "seq")), sorted(ServiceInstance.objects.values_list("id", "state"))
+    after = (
+        sorted(Order.objects.values_list("id", "state", "seq")),
+        sorted(ServiceInstance.objects.values_list("id", "state")),
+    )
     assert after == before
 
 
@@ -109,7 +115,11 @@ def test_auditor_reads_everything_and_does_nothing(
     assert [row["id"] for row in audrey.get("/orders").json()["results"]] == [str(order.pk)]
     assert audrey.get("/audit", subject_id=str(order.pk)).json()["results"][0]["action"] == "order.fulfilled"
     assert audrey.get("/hosts").json()["results"][0]["name"] == host.name
-    for path in (f"/orders/{order.pk}/cancel", f"/instances/{running.pk}/give-back", f"/instances/{running.pk}/credentials"):
+    for path in (
+        f"/orders/{order.pk}/cancel",
+        f"/instances/{running.pk}/give-back",
+        f"/instances/{running.pk}/credentials",
+    ):
         problem(audrey.post(path), 403, "forbidden")
     problem(audrey.post(f"/hosts/{host.pk}/quarantine"), 403, "forbidden")
 
@@ -119,6 +129,8 @@ def test_without_a_token_nothing_opens(running: ServiceInstance, host: Host, cal
     for name, pattern in routes():
         if name in OPEN:
             continue
-        path = address(pattern, order_id=order.pk, instance_id=running.pk, host_id=host.pk).replace("<slug:slug>", "postgresql")
+        path = address(pattern, order_id=order.pk, instance_id=running.pk, host_id=host.pk).replace(
+            "<slug:slug>", "postgresql"
+        )
         for method in methods(pattern):
             problem(nobody.send(method, f"/api/v1{path}"), 401, "not-signed-in")

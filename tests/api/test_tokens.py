@@ -9,7 +9,6 @@ from catalog.tenancy.models import User
 from tests.api.conftest import PASSWORD, Caller, problem
 
 
-
 def test_password_buys_a_token_that_works_until_it_is_given_up(developer: User, call: Callable[..., Caller]) -> None:
     nobody = call(None)
     answer = nobody.post("/tokens", {"username": "dana", "password": PASSWORD})
@@ -47,9 +46,7 @@ def test_guessing_many_names_is_slowed_down(db: None, call: Callable[..., Caller
     problem(answers[-1], 429, "too-many-requests")
 
 
-def test_token_in_no_log_line(
-    developer: User, call: Callable[..., Caller], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_token_in_no_log_line(developer: User, call: Callable[..., Caller], caplog: pytest.LogCaptureFixture) -> None:
     answer = call(None).post("/tokens", {"username": "dana", "password": PASSWORD})
     caller = call(None)
     caller.headers["Authorization"] = f"Token {answer.json()['token']}"

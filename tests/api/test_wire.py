@@ -63,6 +63,8 @@ def test_unknown_routes_and_methods(developer: User, call: Callable[..., Caller]
         problem(dana.get(path), 404, "not-found")
     problem(Client().get("/api/"), 404, "not-found")
     problem(Client().get("/api/v2/orders"), 404, "not-found")
+    # Also from a browser that has not been here before, whom the CSRF check would send a page.
+    problem(Client(enforce_csrf_checks=True).post("/api/v1/nothing"), 404, "not-found")
     answer = dana.send("DELETE", "/api/v1/orders")
     problem(answer, 405, "method-not-allowed")
     assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "POST"}

@@ -1,0 +1,238 @@
+"""Every page of the admin opens, and only what is meant to be changed by hand can be."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.contrib.messages import get_messages
+from django.db import connection, models
+from django.http import HttpResponse
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from catalog.audit.models import AuditEntry
+from catalog.common import clock
+from catalog.instances.models import ServiceBinding, ServiceInstance
+from catalog.offerings.models import Offering, Plan
+from catalog.orders.models import Approval, Order
+from catalog.pool.models import Host, Inventory
+from catalog.quotas.models import Quota
+from catalog.tenancy.models import Membership, Project, Role, Tenant, User
+from tests.api.conftest import Caller, build, wanted
+from tests.factories import NOW, HostFactory, PlanFactory, UserFactory
+
+BY_HAND = {"user", "tenant", "project", "membership", "zone", "trait", "inventory", "offering", "plan", "quota"}
+DELETABLE = {"membership", "quota"}
+ADDABLE = {"user", "tenant", "project", "membership", "zone", "trait", "quota"}
+
+OURS = [model for model in admin.site._registry if model.__module__.startswith("catalog.")]
+
+
+@pytest.fixture
+def data(developer: User, approver: User, loan: Project, zone_a: Any) -> Order:
+    """A row in every table."""
+    HostFactory(zone=zone_a, traits=["ssd"])
+    PlanFactory()
+    order = Order.objects.get(pk=Caller(developer).post("/orders", wanted()).json()["id"])
+    build(order.pk)
+    Approval.objects.create(
+        order=order, decision="approved", content_hash="0" * 64, decided_by=approver, decided_at=NOW
+    )
+    lease = ServiceInstance.objects.get().lease
+    lease.events.create(seq=1000, at=NOW, kind="note", actor="x")
+    return order
+
+
+@pytest.fixture
+def boss(db: None) -> Client:
+    client = Client(headers={"accept-language": "en"})
+    client.force_login(User.objects.create_superuser("boss", password="x"))
+    return client
+
+
+def signed_in(user: User) -> Client:
+    client = Client(headers={"accept-language": "en"})
+    client.force_login(user)
+    return client
+
+
+def url(model: type[models.Model], page: str, *args: object) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
+
+
+def test_every_model_of_ours_has_a_page() -> None:
+    ours = {model for model in apps.get_models() if model.__module__.startswith("catalog.")}
+    assert ours == set(OURS)
+
+
+@pytest.mark.parametrize("model", OURS, ids=lambda model: model._meta.model_name)
+def test_pages_open(model: type[models.Model], data: Order, boss: Client) -> None:
+    name = str(model._meta.model_name)
+    row = model._default_manager.order_by("-pk").first()
+    assert row is not None, "the fixture makes one of each"
+    with CaptureQueriesContext(connection) as queries:
+        assert boss.get(url(model, "changelist")).status_code == 200
+    assert len(queries) <= 15
+    if model._default_manager and admin.site._registry[model].search_fields:
+        assert boss.get(url(model, "changelist"), {"q": "a"}).status_code == 200
+    page = boss.get(url(model, "change", row.pk))
+    assert page.status_code == 200
+    assert (b'name="_save"' in page.content) is (name in BY_HAND)
+    assert boss.get(url(model, "add")).status_code == (200 if name in ADDABLE else 403)
+    assert boss.get(url(model, "delete", row.pk)).status_code == (200 if name in DELETABLE else 403)
+    if name not in BY_HAND:
+        assert boss.post(url(model, "change", row.pk), {"state": "available"}).status_code == 403
+
+
+def test_no_page_shows_a_secret(data: Order, boss: Client) -> None:
+    binding = ServiceBinding.objects.get()
+    page = boss.get(url(ServiceBinding, "change", binding.pk)).content.decode()
+    assert binding.secret not in page
+    assert binding.public["username"] in page
+
+
+def test_index_and_sign_in_wear_our_skin(boss: Client) -> None:
+    assert "pumasi/admin.css" in boss.get("/admin/").content.decode()
+    page = Client().get("/admin/login/").content.decode()
+    assert "Pumasi" in page
+    assert "style=" not in page
+    assert "<script>" not in page
+
+
+def test_membership_opens_pages_and_staff_alone_does_not(data: Order, catalog_admin: User, operator: User) -> None:
+    clerk = signed_in(UserFactory(username="clerk", is_staff=True))
+    cate, otto = signed_in(catalog_admin), signed_in(operator)
+
+    def opens(client: Client) -> set[str]:
+        return {
+            str(model._meta.model_name) for model in OURS if client.get(url(model, "changelist")).status_code == 200
+        }
+
+    assert opens(clerk) == set()
+    assert opens(cate) == {"offering", "plan"}
+    assert {"host", "job", "order", "zone"} <= opens(otto)
+    assert "auditentry" not in opens(otto)
+    person = User.objects.get(username="dana")
+    assert otto.post(url(User, "change", person.pk), {"is_superuser": "on"}).status_code == 403
+
+
+def test_curator_publishes_hides_and_it_is_recorded(data: Order, catalog_admin: User) -> None:
+    cate, plan = signed_in(catalog_admin), Plan.objects.get()
+    cate.post(url(Plan, "changelist"), {"action": "hide", "_selected_action": [str(plan.pk)]})
+    plan.refresh_from_db()
+    assert plan.publication == "hidden"
+    entry = AuditEntry.objects.get(action="curation.change", subject_id=str(plan.pk))
+    assert (entry.actor, entry.before, entry.after) == ("cate", {"publication": "published"}, {"publication": "hidden"})
+    cate.post(url(Offering, "changelist"), {"action": "publish", "_selected_action": [str(plan.offering_id)]})
+    assert AuditEntry.objects.filter(action="curation.change").count() == 1, "it was published already"
+
+
+def _edit(client: Client, plan: Plan, **changes: Any) -> HttpResponse:
+    form = {
+        "name_en": plan.name_en, "name_ko": plan.name_ko, "publication": plan.publication,
+        "price_krw_month": plan.price_krw_month, "narrowing": "{}", "display_order": plan.display_order,
+    }  # fmt: skip
+    return client.post(url(Plan, "change", plan.pk), form | changes)
+
+
+def test_curator_narrows_but_never_widens(data: Order, catalog_admin: User) -> None:
+    cate, plan = signed_in(catalog_admin), Plan.objects.get()
+    for wrong in (
+        '{"fsync": {"maximum": 1}}',
+        '{"max_connections": {"pattern": "x"}}',
+        "[]",
+        '{"max_connections": {"maximum": 1}}',
+    ):
+        answer = _edit(cate, plan, narrowing=wrong)
+        assert answer.status_code == 200, wrong
+        assert "narrowing" in answer.context["adminform"].form.errors
+    assert (
+        _edit(cate, plan, narrowing='{"max_connections": {"maximum": 30}}', price_krw_month=50_000).status_code == 302
+    )
+    plan.refresh_from_db()
+    assert (plan.narrowing, plan.price_krw_month) == ({"max_connections": {"maximum": 30}}, 50_000)
+    entry = AuditEntry.objects.get(action="curation.change")
+    assert (entry.before["price_krw_month"], entry.after["price_krw_month"]) == (42_000, 50_000)
+
+
+def test_only_what_was_changed_is_written(data: Order, boss: Client) -> None:
+    inventory = Inventory.objects.get(resource_class="VCPU")
+    assert inventory.used == 1
+    answer = boss.post(url(Inventory, "change", inventory.pk), {"reserved": 2, "allocation_ratio": 100})
+    assert answer.status_code == 302
+    inventory.refresh_from_db()
+    assert (inventory.reserved, inventory.used, inventory.free) == (2, 1, 5)
+    assert (
+        boss.post(url(Inventory, "change", inventory.pk), {"reserved": 8, "allocation_ratio": 100}).status_code == 200
+    )
+    assert (
+        boss.post(url(Inventory, "change", inventory.pk), {"reserved": 9, "allocation_ratio": 100}).status_code == 200
+    )
+    inventory.refresh_from_db()
+    assert inventory.reserved == 2
+
+
+def _act(client: Client, host: Host, action: str) -> str:
+    answer = client.post(url(Host, "changelist"), {"action": action, "_selected_action": [str(host.pk)]})
+    return str(list(get_messages(answer.wsgi_request))[-1])
+
+
+def test_operator_acts_on_hosts_and_hears_why_not(
+    zone_a: Any, operator: User, second_operator: User, data: Order, boss: Client
+) -> None:
+    used, free = Host.objects.get(), HostFactory(zone=zone_a)
+    otto, olga = signed_in(operator), signed_in(second_operator)
+    assert "still on this host" in _act(otto, used, "wipe")
+    assert "maintenance" in _act(otto, free, "maintenance")
+    assert "wiping" in _act(otto, free, "resume")
+    assert "quarantined" in _act(otto, used, "quarantine")
+    assert "second operator" in _act(otto, used, "wipe")
+    assert "second operator" in _act(otto, used, "wipe")
+    used.refresh_from_db()
+    assert used.state == "quarantined"
+    assert "wiping" in _act(olga, used, "wipe")
+    assert "You may not do this" in _act(boss, free, "retire")
+
+
+def test_roles_are_granted_recorded_and_fit_their_scope(data: Order, boss: Client, capital: Tenant) -> None:
+    person = UserFactory(username="newcomer")
+    wrong = boss.post(url(Membership, "add"), {"user": person.pk, "role": Role.OPERATOR, "tenant": str(capital.pk)})
+    assert wrong.status_code == 200
+    assert "group role must have none" in wrong.content.decode()
+    ends = clock.now() + timedelta(days=1)
+    form = {"user": person.pk, "role": Role.DEVELOPER, "tenant": str(capital.pk)}
+    form |= {"ends_at_0": ends.strftime("%Y-%m-%d"), "ends_at_1": ends.strftime("%H:%M:%S")}
+    assert boss.post(url(Membership, "add"), form).status_code == 302
+    granted = Membership.objects.get(user=person)
+    entry = AuditEntry.objects.get(action="curation.add")
+    assert (entry.actor, entry.after["role"], entry.tenant_id) == ("boss", "developer", capital.pk)
+    assert boss.post(url(Membership, "delete", granted.pk), {"post": "yes"}).status_code == 302
+    assert AuditEntry.objects.filter(action="curation.delete", subject_id=str(granted.pk)).count() == 1
+    assert LogEntry.objects.exists()
+
+
+def test_new_person_and_password_are_recorded_without_the_password(db: None, boss: Client) -> None:
+    secret = "seven-geese-in-a-row"
+    form = {"username": "nora", "language": "ko", "usable_password": "true", "password1": secret, "password2": secret}
+    assert boss.post(url(User, "add"), form).status_code == 302
+    nora = User.objects.get(username="nora")
+    assert nora.check_password(secret)
+    other = "eight-owls-on-a-log"
+    where = reverse("admin:auth_user_password_change", args=[nora.pk])
+    assert boss.post(where, {"usable_password": "true", "password1": other, "password2": other}).status_code == 302
+    nora.refresh_from_db()
+    assert nora.check_password(other)
+    assert list(AuditEntry.objects.values_list("action", flat=True)) == ["curation.add", "curation.password"]
+    assert secret not in str(list(AuditEntry.objects.values()))
+
+
+def test_quota_is_set_by_operators(capital: Tenant, operator: User) -> None:
+    quota = Quota.objects.get(tenant=capital, resource_class="VCPU")
+    form = {"tenant": str(capital.pk), "resource_class": "VCPU", "limit": 7}
+    assert signed_in(operator).post(url(Quota, "change", quota.pk), form).status_code == 302
+    quota.refresh_from_db()
+    assert quota.limit == 7
