@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,18 @@ def play(
     verbosity: int = 0,
 ) -> Played:
     """Run playbooks/<playbook> on one host of the rack with `values` as `pumasi`; `verbosity` counts the v of -vvv."""
+    words, environment = prepare(rack, [playbook], host, values, workspace)
+    environment["ANSIBLE_VERBOSITY"] = str(verbosity)
+    done = subprocess.run(
+        words, env=environment, capture_output=True, text=True, timeout=seconds, check=False, stdin=subprocess.DEVNULL
+    )
+    return Played(done.returncode, done.stdout + done.stderr, outputs_of(done.stdout))
+
+
+def prepare(
+    rack: Rack, playbooks: Sequence[str], host: str, values: dict[str, Any], workspace: Path
+) -> tuple[list[str], dict[str, str]]:
+    """Make the workspace of a run; returns the command line that runs the playbooks in it, and its environment."""
     workspace.mkdir(mode=0o700, parents=True)
     target = rack.inventory()[host]
     variables = {
@@ -62,14 +75,10 @@ def play(
         "ANSIBLE_SHOW_CUSTOM_STATS": "1",
         "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default",
         "ANSIBLE_NOCOLOR": "1",
-        "ANSIBLE_VERBOSITY": str(verbosity),
     }
-    done = subprocess.run(
-        ["ansible-playbook", "-i", workspace / "inventory.json", "-e", f"pumasi_values_file={workspace}/values.json",
-         PLAYBOOKS / playbook],
-        env=environment, capture_output=True, text=True, timeout=seconds, check=False, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-    return Played(done.returncode, done.stdout + done.stderr, outputs_of(done.stdout))
+    inventory, values_file = workspace / "inventory.json", workspace / "values.json"
+    words = ["ansible-playbook", "-i", str(inventory), "-e", f"pumasi_values_file={values_file}"]
+    return words + [str(PLAYBOOKS / playbook) for playbook in playbooks], environment
 
 
 def outputs_of(text: str) -> dict[str, Any]:
