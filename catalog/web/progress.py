@@ -38,6 +38,8 @@ CAUSES: Mapping[str, str | Promise] = {
     "flow-broken": _("The platform made a mistake; its operators can read it in the logs."),
     "not-taken-up": _("No worker of the zone took it up."),
 }
+BUILDING = ("provision", "verify")
+TAKING_DOWN = ("decommission", "residue")
 _ORDER_SAYS: Mapping[str, str | Promise] = {
     OrderState.SUBMITTED: _("Order placed"),
     OrderState.PENDING_APPROVAL: _("Waiting for an approval"),
@@ -179,6 +181,7 @@ def steps(events: Iterable[AbstractEvent]) -> list[Step]:
             _take(found, event)
         elif event.kind == "state" and data.get("to") != OrderState.RUNNING:
             _close(found)
+            found = [step for step in found if step.tasks]
     return [step for step in found if step.tasks or step is found[-1]]
 
 
@@ -246,6 +249,12 @@ class Pace:
     @property
     def usual(self) -> str:
         return words.span(timedelta(seconds=self.most))
+
+
+def usual_seconds(manifest: Mapping[str, Any], steps: Iterable[str] = BUILDING) -> int:
+    """How long these steps of a manifest usually take together."""
+    usual: Mapping[str, int] = manifest["steps"]
+    return sum(usual[step] for step in steps)
 
 
 def pace(order: Order, events: Iterable[AbstractEvent], now: datetime) -> Pace | None:

@@ -1,11 +1,12 @@
 """The portal's words: units, sizes, spans of time, categories, and texts kept in two languages."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.utils.formats import number_format
+from django.utils.formats import date_format, number_format
 from django.utils.functional import Promise
+from django.utils.timezone import localtime
 from django.utils.translation import get_language, gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
@@ -68,6 +69,12 @@ def resource(name: str) -> str:
     return str(_RESOURCES.get(name, name))
 
 
+def rank(name: str) -> tuple[int, str]:
+    """Sorts resource classes as people list them: processors, memory, disk, then the rest by name."""
+    known = list(_RESOURCES)
+    return (known.index(name) if name in known else len(known), name)
+
+
 def amount(name: str, value: int, *, named: bool = False) -> str:
     """An amount of a resource class with its unit: memory in MiB or GiB, disks in GiB or TiB.
 
@@ -91,6 +98,16 @@ def _binary(value: int, unit: str, larger: str) -> str:
         return f"{value} {unit}"
     whole, rest = divmod(value, 1024)
     return f"{number_format(value / 1024, decimal_pos=1) if rest else number_format(whole)} {larger}"
+
+
+def moment(when: datetime) -> str:
+    """A date and time in the reader's zone and language, to the minute."""
+    return date_format(localtime(when), "Y. n. j. H:i" if language() == "ko" else "j M Y, H:i")
+
+
+def day(when: datetime) -> str:
+    """A date in the reader's zone and language."""
+    return date_format(localtime(when), "Y. n. j." if language() == "ko" else "j M Y")
 
 
 def credential(name: str) -> str:

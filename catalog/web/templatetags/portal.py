@@ -9,7 +9,7 @@ from django.templatetags.static import static
 from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 
 from catalog.instances.models import ServiceInstance
 from catalog.orders.models import Order
@@ -81,6 +81,18 @@ def until(when: datetime, now: datetime) -> str:
 
 
 @register.filter
+def moment(when: datetime) -> str:
+    """A date and time, to the minute."""
+    return words.moment(when)
+
+
+@register.filter
+def day(when: datetime) -> str:
+    """A date."""
+    return words.day(when)
+
+
+@register.filter
 def resource(name: str) -> str:
     """The word for a resource class."""
     return words.resource(name)
@@ -96,18 +108,6 @@ def amount(value: int, name: str) -> str:
 def sizes(resources: Mapping[str, int]) -> str:
     """A plan's size in one line."""
     return " · ".join(words.amount(name, value, named=True) for name, value in resources.items())
-
-
-@register.filter
-def services(count: int) -> str:
-    """A number of services in words."""
-    return ngettext("%d service", "%d services", count) % count
-
-
-@register.filter
-def orders(count: int) -> str:
-    """A number of orders in words."""
-    return ngettext("%d order", "%d orders", count) % count
 
 
 @register.filter

@@ -23,6 +23,7 @@ from catalog.reclaim import services
 from catalog.tenancy.policy import Action, can, require
 from catalog.web import badges, progress
 from catalog.web.pages import PortalRequest, attempt, portal, show
+from catalog.web.words import rank
 
 SHOWN = 120
 """So many hosts a zone draws; the rest is counted."""
@@ -51,7 +52,7 @@ _POSSIBLE: Mapping[str, tuple[str, ...]] = {
 def _bars(inventories: Iterable[Inventory]) -> list[dict[str, Any]]:
     """One bar for each of the first three resource classes: percent given out of what may be given."""
     bars = []
-    for number, each in enumerate(list(inventories)[:3]):
+    for number, each in enumerate(sorted(inventories, key=lambda row: rank(row.resource_class))[:3]):
         room = each.used + each.free
         bars.append({"name": each.resource_class, "share": 100 * each.used // room if room else 0, "y": 7 * number})
     return bars
@@ -71,7 +72,7 @@ def pool(request: PortalRequest) -> HttpResponse:
         counts.setdefault(zone_id, {})[state] = count
     totals: dict[uuid.UUID, list[dict[str, Any]]] = {}
     sums = Inventory.objects.values("zone", "resource_class").annotate(used_sum=Sum("used"), free_sum=Sum("free"))
-    for row in sums.order_by("resource_class"):
+    for row in sorted(sums, key=lambda each: rank(each["resource_class"])):
         room = row["used_sum"] + row["free_sum"]
         totals.setdefault(row["zone"], []).append(
             {"name": row["resource_class"], "used": row["used_sum"], "room": room}
@@ -121,7 +122,7 @@ def host(request: PortalRequest, host_id: uuid.UUID) -> HttpResponse:
         "host.html",
         "pool",
         host=found,
-        inventories=list(found.inventories.all()),
+        inventories=sorted(found.inventories.all(), key=lambda row: rank(row.resource_class)),
         held=list(by_instance.values()),
         certificates=certificates,
         lines=list(reversed(progress.lines(events))),
