@@ -19,7 +19,22 @@ _PREFECT = {
     "NO_COLOR": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-    "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
+    # On SQLite a transaction that writes may ask for a second connection; with Prefect's own pool of 15 all of them can be held
+    # by requests that wait for this very transaction, and the server stands still.
+    "PREFECT_SERVER_DATABASE_SQLALCHEMY_POOL_SIZE": "40",
+    "PREFECT_SERVER_DATABASE_SQLALCHEMY_MAX_OVERFLOW": "60",
+    "PREFECT_SERVER_DATABASE_TIMEOUT": "30",
+    # Sweeps are due every few seconds: two minutes of them planned ahead are enough, an hour would be thousands of rows.
+    "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "30",
+    "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_SCHEDULED_TIME": "120",
+    # A sweep whose worker was killed gives up its place after this many seconds.
+    "PREFECT_SERVER_CONCURRENCY_INITIAL_DEPLOYMENT_LEASE_DURATION": "60",
+    # The catalog keeps the state of runs; what Prefect records and concludes from events beside that nobody reads.
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_ENABLED": "false",
     "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_FORMATTER": "json",
     "PREFECT_CLI_PROMPT": "false",

@@ -17,12 +17,14 @@ class Service:
 
     :param grace: seconds it gets to end on its own before it is ended by force.
     :param tier: services of a higher tier are stopped first, all of one tier together.
+    :param probe: an address that answers 2xx while the service works; one that is silent for long is restarted.
     """
 
     name: str
     argv: tuple[str, ...]
     tier: int
     grace: float = 10.0
+    probe: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,11 @@ def redis(state: Path, port: int, password: str) -> Service:
 def prefect(port: int) -> Service:
     """The Prefect server, on loopback. Its database is SQLite unless ``PREFECT_API_DATABASE_CONNECTION_URL`` names another."""
     return Service(
-        "prefect", _module("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)), tier=1, grace=15.0
+        "prefect",
+        _module("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)),
+        tier=1,
+        grace=15.0,
+        probe=f"http://127.0.0.1:{port}/api/ready",
     )
 
 
@@ -95,7 +101,7 @@ def web(state: Path, host: str, port: int) -> Service:
         "uvicorn", "catalog.asgi:application", "--host", host, "--port", str(port), "--no-access-log",
         "--log-config", str(config), "--timeout-graceful-shutdown", "5",
     )  # fmt: skip
-    return Service("web", argv, tier=3)
+    return Service("web", argv, tier=3, probe=f"http://127.0.0.1:{port}/healthz")
 
 
 def deploy(zones: Iterable[str]) -> Step:

@@ -29,6 +29,9 @@ LOOK_EVERY = 0.2
 BACKOFF_FIRST, BACKOFF_MOST = 0.5, 30.0
 STEADY_AFTER = 30.0
 READY_WITHIN = 120.0
+PROBE_EVERY = 5.0
+SILENT_MOST = 60.0
+"""A service that has not answered its probe for so many seconds is ended and started again."""
 LOG_BYTES = 20_000_000
 
 
@@ -38,11 +41,12 @@ class StackError(Exception):
 
 @dataclass
 class Running:
-    """A service and its present process; ``start_at`` is set while it waits for its restart."""
+    """A service and its present process; ``start_at`` is set while it waits for its restart, ``heard`` when it last answered."""
 
     service: Service
     process: subprocess.Popen[bytes] | None = None
     since: float = 0.0
+    heard: float = 0.0
     start_at: float | None = None
     backoff: float = BACKOFF_FIRST
     restarts: int = 0
@@ -84,6 +88,7 @@ class Supervisor:
             leftovers = end_marked(mark_of(self.state))
             if leftovers:
                 log.warning("leftovers_ended", count=leftovers)
+            threading.Thread(target=self._listen, name="probes", daemon=True).start()
             try:
                 self._start()
                 while not self.stopping:
@@ -175,7 +180,8 @@ class Supervisor:
 
     def _launch(self, running: Running) -> None:
         running.process = self._spawn(running.service.name, running.service.argv)
-        running.since, running.start_at = time.monotonic(), None
+        running.since = running.heard = time.monotonic()
+        running.start_at = None
         log.info("service_started", service=running.service.name, pid=running.process.pid)
         self._remember()
 
@@ -187,7 +193,11 @@ class Supervisor:
                 if at >= running.start_at and not self.stopping:
                     running.restarts += 1
                     self._launch(running)
-            elif running.process is not None and running.process.poll() is not None:
+            elif running.process is not None and running.process.poll() is None:
+                if running.service.probe and at - running.heard > SILENT_MOST:
+                    log.warning("service_silent", service=running.service.name, seconds=round(at - running.heard))
+                    self._kill_session(running.process)
+            elif running.process is not None:
                 steady = at - running.since > STEADY_AFTER
                 running.backoff = BACKOFF_FIRST if steady else min(BACKOFF_MOST, running.backoff * 2)
                 running.start_at = at + (BACKOFF_FIRST if running.restarts == 0 or steady else running.backoff)
@@ -196,6 +206,16 @@ class Supervisor:
                     restart_in=round(running.start_at - at, 1),
                 )  # fmt: skip
         time.sleep(LOOK_EVERY)
+
+    def _listen(self) -> None:
+        """In a thread of its own: note when each service last answered."""
+        while not self.stopping:
+            for running in list(self.running.values()):
+                if running.service.probe:
+                    with contextlib.suppress(httpx.HTTPError):
+                        if not httpx.get(running.service.probe, timeout=PROBE_EVERY, trust_env=False).is_server_error:
+                            running.heard = time.monotonic()
+            time.sleep(PROBE_EVERY)
 
     def _remember(self) -> None:
         processes = {

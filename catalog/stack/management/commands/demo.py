@@ -20,10 +20,8 @@ from catalog.stack.story import Story, StoryFailed, Teller
 from catalog.stack.supervisor import StackError
 
 SHORTER = {
-    # A demo is watched: look at leases and hosts more often than a data centre needs to.
-    "PUMASI_RECLAIM_SECONDS": "5",
-    "PUMASI_HOST_CHECK_SECONDS": "30",
-    "PUMASI_SWEEP_SECONDS": "20",
+    # A demo is watched: look at leases more often than a data centre needs to.
+    "PUMASI_RECLAIM_SECONDS": "10",
 }
 SHOWN = ("minji", "junho", "seoyeon", "doyun", "haeun", "jihun", "sua", "taeho")
 
