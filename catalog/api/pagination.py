@@ -1,6 +1,7 @@
 """Pages of lists."""
 
 from base64 import b64decode
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -30,8 +31,9 @@ class Cursor(CursorPagination):
         return getattr(view, "ordering", None) or self.ordering
 
     def paginate_queryset(
-        self, queryset: QuerySet[Any], request: Request, view: APIView | None = None
+        self, queryset: QuerySet[Any] | Sequence[Any], request: Request, view: APIView | None = None
     ) -> list[Any] | None:
+        assert isinstance(queryset, QuerySet)
         encoded = request.query_params.get(self.cursor_query_param)
         if encoded is not None and view is not None:
             first = self.get_ordering(request, queryset, view)[0].lstrip("-")

@@ -1,6 +1,6 @@
 """The record in the admin, and the base of every page whose changes are recorded."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.contrib import admin
@@ -18,7 +18,7 @@ from catalog.tenancy.models import Membership, Project, Tenant, User
 from catalog.tenancy.policy import Action
 
 
-def _plain(values: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+def _plain(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """What may be written down: passwords never, anything that is no JSON by its text."""
     plain: dict[str, Any] = {}
     for name in sorted(names):

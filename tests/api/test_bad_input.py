@@ -64,7 +64,7 @@ WRONG: list[tuple[str, dict[str, Any], int, str, str | None]] = [
 @pytest.mark.parametrize(
     ("changes", "status", "code", "field"), [row[1:] for row in WRONG], ids=[row[0] for row in WRONG]
 )
-def test_wrong_order(
+def test_wrong_order(  # noqa: PLR0917  # a row of the table, and the cast
     changes: dict[str, Any],
     status: int,
     code: str,

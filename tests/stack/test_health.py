@@ -66,7 +66,7 @@ class _FakePrefect(BaseHTTPRequestHandler):
     def _workers(self) -> bytes:
         return f'[{{"last_heartbeat_time": "{self.heard}"}}]'.encode()
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *args: object) -> None:
         """Quiet."""
 
 

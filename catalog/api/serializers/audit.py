@@ -22,7 +22,7 @@ class AuditEntry(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     at = serializers.DateTimeField()
     actor = serializers.CharField()
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]  # the member is called so on the wire
     action = serializers.CharField()
     subject_type = serializers.CharField()
     subject_id = serializers.CharField()

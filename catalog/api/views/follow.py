@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -33,7 +33,7 @@ def _nothing_yet(response: HttpResponseBase) -> bool:
     return not response.data["results"] and not response.data["ended"]
 
 
-def following(view: View) -> Callable[..., Awaitable[HttpResponseBase]]:
+def following(view: View) -> Callable[..., Any]:
     """An asynchronous view that asks ``view`` again until it has something to say or ``wait`` seconds are over.
 
     Between two looks it holds neither a database connection nor the event loop. The database is asked, not a broker, so
