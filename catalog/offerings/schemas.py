@@ -88,7 +88,7 @@ def with_defaults(schema: Mapping[str, Any], values: Any) -> dict[str, Any]:
         raise ParametersInvalid(_("Parameters are an object of names and values."))
     refuse_forbidden(values)
     properties: Mapping[str, Schema] = schema["properties"]
-    complete = {
+    complete: dict[str, Any] = {
         name: deepcopy(values.get(name, each.get("default")))
         for name, each in properties.items()
         if name in values or "default" in each
@@ -106,8 +106,10 @@ def with_defaults(schema: Mapping[str, Any], values: Any) -> dict[str, Any]:
 
 
 def _said(error: ValidationError) -> dict[str, str]:
+    expected: Any = error.validator_value
     if error.validator == "required" and not error.absolute_path:
-        return {name: _("This parameter is required.") for name in error.validator_value if name not in error.instance}
+        present: Any = error.instance
+        return {name: _("This parameter is required.") for name in expected if name not in present}
     name = ".".join(str(part) for part in error.absolute_path)
     said = {
         "type": _("Must be of type %s."),
@@ -120,7 +122,6 @@ def _said(error: ValidationError) -> dict[str, str]:
     }.get(str(error.validator))
     if said is None:
         return {name: _("Is not allowed here.")}
-    expected = error.validator_value
     return {name: said % (", ".join(map(str, expected)) if isinstance(expected, list) else expected)}
 
 

@@ -137,7 +137,9 @@ def parameter_schema(plan: Plan) -> Schema:
     :raises NarrowingInvalid: the curator's narrowing does not fit the manifest (any more).
     """
     manifest = plan.version.manifest
-    by_manifest = next((each["parameters"] for each in manifest["plans"] if each["slug"] == plan.slug), {})
+    by_manifest: dict[str, Any] = next(
+        (each["parameters"] for each in manifest["plans"] if each["slug"] == plan.slug), {}
+    )
     return narrowed(narrowed(manifest["parameters"], by_manifest), plan.narrowing)
 
 
