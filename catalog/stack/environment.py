@@ -26,7 +26,7 @@ _PREFECT = {
     "PREFECT_SERVER_DATABASE_TIMEOUT": "30",
     # Sweeps are due every few seconds: two minutes of them planned ahead are enough, an hour would be thousands of rows.
     "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "30",
-    "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_SCHEDULED_TIME": "120",
+    "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_SCHEDULED_TIME": "PT2M",
     # A sweep whose worker was killed gives up its place after this many seconds.
     "PREFECT_SERVER_CONCURRENCY_INITIAL_DEPLOYMENT_LEASE_DURATION": "60",
     # The catalog keeps the state of runs; what Prefect records and concludes from events beside that nobody reads.

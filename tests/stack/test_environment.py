@@ -1,8 +1,10 @@
 """The environment of a stack: secrets, ports, and who wins when the operator has set something."""
 
+import os
 import socket
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 from catalog.stack import environment
@@ -66,3 +68,16 @@ def test_the_shell_file_is_private_and_carries_no_mark(tmp_path: Path) -> None:
         env={}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert shell.stdout == f"Asia/Seoul's|{tmp_path}|"
+
+
+def test_prefect_understands_every_setting_given_to_it(tmp_path: Path) -> None:
+    composed = environment.compose(tmp_path, {"PATH": os.environ["PATH"]}, PORTS)
+    code = (
+        "from prefect.settings import Settings\n"
+        "server = Settings().server\n"
+        "print(server.services.scheduler.min_scheduled_time, server.database.sqlalchemy.pool_size,\n"
+        "      server.services.triggers.enabled, server.analytics_enabled,\n"
+        "      server.concurrency.initial_deployment_lease_duration)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=composed, capture_output=True, text=True, check=True)
+    assert done.stdout == "0:02:00 40 False False 60.0\n"
