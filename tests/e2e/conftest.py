@@ -1,0 +1,54 @@
+"""One whole stack on real hosts and a real PostgreSQL, shared by every end-to-end test of the session."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.acts import Acts
+from tests.harness.postgres import Postgres
+from tests.harness.stack import Stack, running
+from tests.rack.driver import Rack
+
+HOSTS = 4
+
+
+@pytest.fixture(scope="session")
+def state() -> Iterator[Path]:
+    """A short path: sockets lie below it."""
+    with tempfile.TemporaryDirectory(prefix="pumasi-e2e-") as directory:
+        yield Path(directory)
+
+
+@pytest.fixture(scope="session")
+def hardware(state: Path) -> Iterator[Rack]:
+    image = os.environ.get("RACK_IMAGE")
+    rack = Rack(state / "rack", "pumasie2e", os.environ.get("E2E_SUBNET", "10.87.0"), Path(image) if image else None)
+    rack.build()
+    rack.down()
+    try:
+        rack.up(HOSTS)
+        yield rack
+    finally:
+        rack.down()
+
+
+@pytest.fixture(scope="session")
+def stack(state: Path, hardware: Rack) -> Iterator[Stack]:
+    """Catalog and Prefect each have a database of a PostgreSQL server; Redis, workers and web are the supervisor's."""
+    with Postgres(state) as server:
+        server.create("catalog")
+        server.create("prefect")
+        prefect = server.url("prefect").replace("postgresql://", "postgresql+asyncpg://")
+        given = {"PREFECT_API_DATABASE_CONNECTION_URL": prefect}
+        with running(state / "stack", hardware, database_url=server.url("catalog"), **given) as up:
+            yield up
+
+
+@pytest.fixture
+def acts(stack: Stack) -> Acts:
+    """What people do, on a pool in which every host is free."""
+    stack.all_back()
+    return Acts(stack)
