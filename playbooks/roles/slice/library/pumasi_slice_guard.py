@@ -68,10 +68,10 @@ def main():
 
     folder = f"/etc/pumasi/slices/{unit}"
     rules_file = f"{folder}/firewall.nft"
-    make_directory(folder)
     rules = RULES.format(
         unit=unit, port=given["port"], accepts=accept_rules(module, given["port"], given["allow_from"])
     )
+    make_directory(folder)
     rules_changed = write_file(rules_file, rules)
     loaded = run(module, ["/usr/sbin/nft", "list", "table", "inet", f"pumasi_{unit}"], check=False)[0] == 0
     if rules_changed or not loaded:

@@ -7,6 +7,7 @@ instance) are ordinary words: they count only as whole words, in notes and logs,
 the same word or another slice is meant.
 Fails with `unit_invalid`, `residues_invalid` or `check_impossible`.
 """
+
 from __future__ import annotations
 
 import grp
@@ -100,8 +101,11 @@ def probe_ports(slice_):
 
 
 def probe_users(slice_):
-    found = [f"user {entry.pw_name}" for entry in pwd.getpwall()
-             if any(word in ":".join((entry.pw_name, entry.pw_gecos, entry.pw_dir)) for word in slice_.exact)]
+    found = [
+        f"user {entry.pw_name}"
+        for entry in pwd.getpwall()
+        if any(word in ":".join((entry.pw_name, entry.pw_gecos, entry.pw_dir)) for word in slice_.exact)
+    ]
     return found + [f"group {entry.gr_name}" for entry in grp.getgrall() if slice_.unit in entry.gr_name]
 
 
@@ -109,7 +113,9 @@ def probe_units(slice_):
     argv = ["systemctl", "list-units", "--all", "--plain", "--no-legend", "--full"]
     rc, out, err = slice_.module.run_command(argv)
     if rc != 0:
-        slice_.module.fail_json(msg="The units of systemd could not be listed.", code="check_impossible", stderr=err[-500:])
+        slice_.module.fail_json(
+            msg="The units of systemd could not be listed.", code="check_impossible", stderr=err[-500:]
+        )
     return [line.split()[0] for line in out.splitlines() if any(word in line for word in slice_.exact)]
 
 
@@ -125,11 +131,14 @@ def probe_firewall(slice_):
         if Path(tool[0]).exists():
             rc, out, err = slice_.module.run_command(tool)
             if rc != 0:
-                slice_.module.fail_json(msg="The firewall rules could not be read.", code="check_impossible", stderr=err[-500:])
+                slice_.module.fail_json(
+                    msg="The firewall rules could not be read.", code="check_impossible", stderr=err[-500:]
+                )
             rules += out
     ported = re.compile(rf"\b(?:dport|--dport) {slice_.port}\b")
-    return [line.strip() for line in rules.splitlines()
-            if ported.search(line) or any(word in line for word in slice_.exact)]
+    return [
+        line.strip() for line in rules.splitlines() if ported.search(line) or any(word in line for word in slice_.exact)
+    ]
 
 
 def probe_logs(slice_):
@@ -141,8 +150,17 @@ def no_probe(_slice):
 
 
 PROBES = {
-    "processes": probe_processes, "ports": probe_ports, "users": probe_users, "units": probe_units, "keys": probe_keys,
-    "firewall": probe_firewall, "logs": probe_logs, "data": no_probe, "config": no_probe, "cron": no_probe, "tmp": no_probe,
+    "processes": probe_processes,
+    "ports": probe_ports,
+    "users": probe_users,
+    "units": probe_units,
+    "keys": probe_keys,
+    "firewall": probe_firewall,
+    "logs": probe_logs,
+    "data": no_probe,
+    "config": no_probe,
+    "cron": no_probe,
+    "tmp": no_probe,
 }
 
 
@@ -159,14 +177,16 @@ def findings_of(slice_, kind):
 
 
 def main():
-    module = AnsibleModule(argument_spec={
-        "unit": {"type": "str", "required": True},
-        "instance_id": {"type": "str", "required": True},
-        "name": {"type": "str", "required": True},
-        "tenant": {"type": "str", "required": True},
-        "port": {"type": "int", "required": True},
-        "residues": {"type": "dict", "required": True},
-    })
+    module = AnsibleModule(
+        argument_spec={
+            "unit": {"type": "str", "required": True},
+            "instance_id": {"type": "str", "required": True},
+            "name": {"type": "str", "required": True},
+            "tenant": {"type": "str", "required": True},
+            "port": {"type": "int", "required": True},
+            "residues": {"type": "dict", "required": True},
+        }
+    )
     check_unit(module, module.params["unit"])
     kinds = module.params["residues"]["kinds"]
     unknown = [kind["kind"] for kind in kinds if kind["kind"] not in PROBES]
@@ -174,9 +194,14 @@ def main():
         module.fail_json(msg=f"The residue list asks for kinds nobody can check: {unknown}.", code="residues_invalid")
     slice_ = Slice(module)
     findings = [{"kind": kind["kind"], "what": what} for kind in kinds for what in findings_of(slice_, kind)]
-    module.exit_json(changed=False, residue={
-        "clean": not findings, "checked": [kind["kind"] for kind in kinds], "findings": findings,
-    })
+    module.exit_json(
+        changed=False,
+        residue={
+            "clean": not findings,
+            "checked": [kind["kind"] for kind in kinds],
+            "findings": findings,
+        },
+    )
 
 
 if __name__ == "__main__":
