@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.acts import Acts
-from tests.harness.postgres import Postgres
+from tests.harness.postgres import Postgres, database
 from tests.harness.stack import Stack, running
 from tests.rack.driver import Rack
 
@@ -36,14 +36,22 @@ def hardware(state: Path) -> Iterator[Rack]:
 
 
 @pytest.fixture(scope="session")
-def stack(state: Path, hardware: Rack) -> Iterator[Stack]:
-    """Catalog and Prefect each have a database of a PostgreSQL server; Redis, workers and web are the supervisor's."""
-    with Postgres(state) as server:
-        server.create("catalog")
-        server.create("prefect")
-        prefect = server.url("prefect").replace("postgresql://", "postgresql+asyncpg://")
-        given = {"PREFECT_API_DATABASE_CONNECTION_URL": prefect}
-        with running(state / "stack", hardware, database_url=server.url("catalog"), **given) as up:
+def server(state: Path) -> Iterator[str]:
+    """The PostgreSQL server the tests run on, or one for these tests alone."""
+    given = os.environ.get("DATABASE_URL", "")
+    if given.startswith("postgres"):
+        yield given
+        return
+    with Postgres(state) as started:
+        yield started.url("postgres")
+
+
+@pytest.fixture(scope="session")
+def stack(state: Path, hardware: Rack, server: str) -> Iterator[Stack]:
+    """Catalog and Prefect have a database each; Redis, workers and web are the supervisor's."""
+    with database(server, "e2e_catalog") as catalog, database(server, "e2e_prefect") as prefect:
+        given = {"PREFECT_API_DATABASE_CONNECTION_URL": prefect.replace("postgres://", "postgresql+asyncpg://")}
+        with running(state / "stack", hardware, database_url=catalog, **given) as up:
             yield up
 
 

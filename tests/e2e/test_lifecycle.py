@@ -8,7 +8,7 @@ from catalog.stack.client import ApiError
 from tests.e2e.acts import Acts, psql, redis_cli, tasks
 from tests.harness.stack import until
 
-pytestmark = [pytest.mark.stack, pytest.mark.rack, pytest.mark.postgresql]
+pytestmark = [pytest.mark.stack, pytest.mark.rack]
 
 
 def test_postgresql_comes_back_on_its_own_and_the_next_affiliate_gets_the_host(acts: Acts) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.acts import Acts, redis_cli
 
-pytestmark = [pytest.mark.stack, pytest.mark.rack, pytest.mark.postgresql]
+pytestmark = [pytest.mark.stack, pytest.mark.rack]
 
 
 def delivered_after(acts: Acts, order: dict[str, str]) -> None:
