@@ -42,6 +42,13 @@ def settle(engine: Engine, order: str, within: float = 240) -> str:
     return state
 
 
+def under_way(engine: Engine, order: str) -> None:
+    """Wait for the first task of the order's first attempt; what Prefect's locked SQLite refused is sent again meanwhile."""
+    assert until(lambda: engine.scene("repair") is not None and bool(events(engine, order, "task")), 120), engine.log(
+        "worker"
+    )
+
+
 def events(engine: Engine, order: str, kind: str) -> list[str]:
     rows = engine.ask(
         "SELECT data FROM orders_orderevent WHERE order_id = ? AND kind = ? ORDER BY seq", order.replace("-", ""), kind
@@ -107,7 +114,7 @@ def test_an_order_is_built_verified_and_given_back_and_its_host_wiped(engine: En
 
 def test_a_cancelled_order_stops_at_once_and_is_undone(engine: Engine) -> None:
     placed = engine.scene("order", name="cancel-me")
-    assert until(lambda: events(engine, placed["order"], "task"), 90)
+    under_way(engine, placed["order"])
     engine.scene("cancel", order=placed["order"])
     assert settle(engine, placed["order"]) == "cancelled", engine.log("worker")
     assert marked(placed["order"]) == []
@@ -116,7 +123,7 @@ def test_a_cancelled_order_stops_at_once_and_is_undone(engine: Engine) -> None:
 
 def test_a_killed_run_is_taken_up_again(engine: Engine) -> None:
     placed = engine.scene("order", name="kill-me")
-    assert until(lambda: events(engine, placed["order"], "task"), 90)
+    under_way(engine, placed["order"])
     (line,) = [one for one in engine.lines("attempt begins") if one.get("order_id") == placed["order"]]
     engine.kill(line["pid"])
     assert settle(engine, placed["order"]) == "fulfilled", engine.log("worker")
@@ -128,7 +135,7 @@ def test_a_killed_run_is_taken_up_again(engine: Engine) -> None:
 
 def test_a_worker_killed_with_all_its_runs_is_replaced_by_the_next(engine: Engine) -> None:
     placed = engine.scene("order", name="kill-all")
-    assert until(lambda: events(engine, placed["order"], "task"), 90)
+    under_way(engine, placed["order"])
     (line,) = [one for one in engine.lines("attempt begins") if one.get("order_id") == placed["order"]]
     engine.kill_worker()
     engine.kill(line["pid"])
@@ -143,7 +150,7 @@ def test_a_worker_killed_with_all_its_runs_is_replaced_by_the_next(engine: Engin
 
 def test_a_worker_told_to_stop_reports_that_its_run_was_interrupted(engine: Engine) -> None:
     placed = engine.scene("order", name="stop-me")
-    assert until(lambda: events(engine, placed["order"], "task"), 90)
+    under_way(engine, placed["order"])
     assert engine.stop(engine.current_worker, signal.SIGTERM) == 0
     assert any("interrupted" in entry for entry in events(engine, placed["order"], "problem")), engine.log("worker")
     assert marked(placed["order"]) == []
