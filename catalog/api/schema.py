@@ -73,7 +73,15 @@ def list_codes(result: dict[str, Any], generator: Any, request: Any, public: boo
     errors = {error.code: error for error in _all_errors(DomainError)}
     rows = [f"| `{code}` | {error.status} | {error.title} |" for code, error in sorted(errors.items())]
     result["info"]["description"] += "\n\n" + "\n".join(
-        ["## " + _("Codes of refusals"), "", "| code | status | |", "|---|---|---|", *rows]
+        [
+            "<details><summary>" + _("Codes of refusals") + "</summary>",
+            "",
+            "| code | status | |",
+            "|---|---|---|",
+            *rows,
+            "",
+            "</details>",
+        ]
     )
     return result
 
