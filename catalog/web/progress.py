@@ -69,7 +69,7 @@ _TONE_OF: Mapping[str, str] = {
     OrderState.FAILED: "bad",
     OrderState.FAILED_DIRTY: "bad",
 }
-_SIGNS = {"ok": "circle-check", "changed": "circle-check", "skipped": "player-skip-forward", "started": "refresh"}
+SIGNS = {"ok": "circle-check", "changed": "circle-check", "skipped": "player-skip-forward", "started": "refresh"}
 _TONES = {"ok": "good", "changed": "good", "skipped": "off", "started": "busy"}
 
 
@@ -96,7 +96,7 @@ class Task:
 
     @property
     def sign(self) -> str:
-        return _SIGNS.get(self.status, "circle-x")
+        return SIGNS.get(self.status, "circle-x")
 
     @property
     def tone(self) -> str:

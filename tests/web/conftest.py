@@ -1,6 +1,7 @@
 """Pages are tried with Django's client, and in a real Chromium against a live server."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -45,14 +46,22 @@ def browser_type_launch_args() -> dict[str, Any]:
 
 
 class Watched:
-    """A browser window whose complaints are collected."""
+    """A browser window whose complaints are collected.
 
-    def __init__(self, context: BrowserContext) -> None:
+    :param meant: a pattern of those a test provokes.
+    """
+
+    def __init__(self, context: BrowserContext, meant: str) -> None:
         self.complaints: list[str] = []
+        self._meant = re.compile(meant) if meant else None
         self.page = context.new_page()
-        self.page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", lambda said: self._take(said.text) if said.type == "error" else None)
+        self.page.on("pageerror", lambda error: self._take(str(error)))
         self.page.on("request", lambda sent: self._outside(sent.url))
+
+    def _take(self, complaint: str) -> None:
+        if self._meant is None or not self._meant.search(complaint):
+            self.complaints.append(complaint)
 
     def _outside(self, url: str) -> None:
         if not url.startswith(("http://localhost:", "http://127.0.0.1:", "data:")):
@@ -66,7 +75,13 @@ def enter(browser: Browser, live_server: LiveServer, transactional_db: None) -> 
     windows: list[Watched] = []
 
     def open_window(
-        user: User | None = None, *, language: str = "en", theme: str = "light", width: int = 1440, height: int = 900
+        user: User | None = None,
+        *,
+        language: str = "en",
+        theme: str = "light",
+        width: int = 1440,
+        height: int = 900,
+        meant: str = "",
     ) -> Page:
         context = browser.new_context(
             base_url=live_server.url, viewport={"width": width, "height": height}, reduced_motion="reduce"
@@ -80,7 +95,7 @@ def enter(browser: Browser, live_server: LiveServer, transactional_db: None) -> 
             client.force_login(user)
             cookies["sessionid"] = client.cookies["sessionid"].value
         context.add_cookies([{"name": name, "value": value, "url": host} for name, value in cookies.items()])
-        window = Watched(context)
+        window = Watched(context, meant)
         windows.append(window)
         return window.page
 

@@ -85,7 +85,9 @@ def test_every_page_is_clean_narrow_and_wide(story: Story, enter: Enter, languag
             windows[key] = enter(user, language=language, theme=theme)
         page = windows[key]
         page.set_viewport_size({"width": 1440, "height": 900})
-        page.goto(address)
+        answer = page.goto(address)
+        assert answer is not None
+        assert answer.status == 200, name
         assert page.locator("html").get_attribute("lang") == language
         wrong += judge(page, f"{name}.{language}-{theme}-1440")
         page.set_viewport_size({"width": 390, "height": 844})

@@ -9,6 +9,7 @@ from django.templatetags.static import static
 from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext
 
 from catalog.instances.models import ServiceInstance
@@ -44,10 +45,8 @@ def offering_icon(name: str) -> SafeString:
 def state(thing: Order | ServiceInstance | Host) -> SafeString:
     """The state of an order, a service or a host: a sign and the word."""
     looks = next(looks for kind, looks in _LOOKS if isinstance(thing, kind))
-    look = looks[thing.state]
-    return format_html(
-        '<span class="state state-{}">{}{}</span>', look.tone, icon(look.icon), thing.get_state_display()
-    )
+    look, word = looks[thing.state], capfirst(thing.get_state_display())
+    return format_html('<span class="state state-{}">{}{}</span>', look.tone, icon(look.icon), word)
 
 
 @register.filter
