@@ -194,7 +194,9 @@ class Supervisor:
                     running.restarts += 1
                     self._launch(running)
             elif running.process is not None and running.process.poll() is None:
-                if running.service.probe and at - running.heard > SILENT_MOST:
+                # Until its first answer it is starting, which takes long on a busy machine and must not be cut short again and again.
+                patience = SILENT_MOST if running.heard > running.since else READY_WITHIN
+                if running.service.probe and at - running.heard > patience:
                     log.warning("service_silent", service=running.service.name, seconds=round(at - running.heard))
                     self._kill_session(running.process)
             elif running.process is not None:
