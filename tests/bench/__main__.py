@@ -23,12 +23,14 @@ django.setup()
 
 from django.conf import settings  # noqa: E402  # only after setup
 
+from catalog.stack.supervisor import StackError  # noqa: E402
 from tests.bench import machine  # noqa: E402
 from tests.bench.builds import builds  # noqa: E402
 from tests.bench.orders import first_task, queued  # noqa: E402
 from tests.bench.pool import claims  # noqa: E402
 from tests.bench.stage import BenchFailed, Stage, stage  # noqa: E402
 from tests.harness.postgres import Postgres, PostgresMissing  # noqa: E402
+from tests.rack.driver import RackError  # noqa: E402
 
 NAMES = ("claims", "build", "first-task", "queued")
 TITLES = {
@@ -114,8 +116,10 @@ def main() -> int:
     except KeyboardInterrupt:
         say("Interrupted; everything that was started has been stopped.")
         return 130
-    except (BenchFailed, PostgresMissing) as error:
-        print(error, file=sys.stderr)
+    except (BenchFailed, PostgresMissing, StackError, RackError) as error:
+        print(
+            f"{error}\nThe bench failed; logs of its stack, if it came so far, are in {home / 'logs'}.", file=sys.stderr
+        )
         return 1
     return 0
 

@@ -175,7 +175,7 @@ def _more_room(url: str) -> None:
 def stage(home: Path, server_url: str) -> Iterator[Stage]:
     """Everything up, and down again at the end with nothing left.
 
-    :param home: a directory for the rack, the stack and their files.
+    :param home: a directory for the rack, the stack and their files. Where something fails, the stack's logs stay there.
     :param server_url: PostgreSQL, for the catalog and for Prefect.
     """
     shared = os.environ.get("RACK_IMAGE")
@@ -186,6 +186,7 @@ def stage(home: Path, server_url: str) -> Iterator[Stage]:
     )
     if rack.state.exists():
         rack.clean()
+    shutil.rmtree(home / "logs", ignore_errors=True)
     # Ansible's control sockets need a short path.
     with tempfile.TemporaryDirectory(prefix="pumasi-bench-", dir="/tmp") as short:
         try:
@@ -203,6 +204,11 @@ def stage(home: Path, server_url: str) -> Iterator[Stage]:
                 _more_room(catalog)
                 rack.up(POOL + len(BY_HAND))
                 yield Stage(stack, rack, Path(short))
+        except Exception:
+            logs = home / "stack" / "logs"
+            if logs.is_dir():
+                logs.replace(home / "logs")
+            raise
         finally:
             rack.clean()
             shutil.rmtree(home / "stack", ignore_errors=True)
