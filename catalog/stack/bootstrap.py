@@ -16,12 +16,13 @@ import secrets
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parents[2]
 STATE = Path(os.environ.get("PUMASI_STATE") or ROOT / ".pumasi").resolve()
@@ -31,6 +32,9 @@ RACK = ROOT / "playbooks" / "rack"
 RECORD = STATE / "installed-packages.json"
 POLICY = Path("/usr/sbin/policy-rc.d")
 NO_CLUSTER = Path("/etc/postgresql-common/createcluster.d/pumasi.conf")
+
+TESTS = "PUMASI_TESTS"
+"""Every process that tests start carries this variable, so that none outlives them."""
 
 HOSTS_WANTED = ("demo", "test", "bench")
 LOCKS = {
@@ -298,13 +302,50 @@ def prepare(goal: str) -> dict[str, str]:
 # ---- the way back -------------------------------------------------------------------------------------------------------
 
 
+def _processes() -> dict[str, Any]:
+    """The names of ``processes.py``, which cannot be imported as part of the package yet."""
+    return runpy.run_path(str(ROOT / "catalog" / "stack" / "processes.py"))
+
+
+def tests_mark() -> str:
+    """The value of :data:`TESTS` for this checkout."""
+    return str(_processes()["mark_of"](STATE))
+
+
+def test_directory() -> Path:
+    """Where tests of this checkout keep everything temporary: a short path that also the PostgreSQL server's user can enter."""
+    return Path(tempfile.gettempdir()) / f"pumasi-tests-{tests_mark()}"
+
+
+def _rack_clean(state: Path) -> None:
+    for _twice in range(2):  # a host whose monitor was killed goes at the second time
+        result = subprocess.run(
+            [str(RACK / "rack"), "clean"], env={**os.environ, "RACK_STATE": str(state)}, check=False
+        )
+    if result.returncode != 0:
+        raise SystemExit(
+            f"The rack in {state} could not be taken down, so nothing more was removed; see the lines above."
+        )
+
+
+def sweep_tests() -> None:
+    """End what tests of this checkout left: processes, hosts, networks, files. Nothing of theirs must be running."""
+    directory = test_directory()
+    _processes()["end_marked"](tests_mark(), variable=TESTS)
+    for settings in directory.rglob("rack.conf"):
+        _rack_clean(settings.parent)
+    server = _processes()["mark_of"](directory)
+    for path in (directory, *directory.parent.glob(f"pumasi-pg-{server}-*")):
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def stop() -> None:
     """End every process of the stack and switch the rack's hosts off. Data stays."""
     since = time.monotonic()
     if PYTHON.exists() and (STATE / "stack.json").exists():
         key = {"PUMASI_SECRET_KEY_FILE": str(STATE / "secrets" / "secret_key"), "PUMASI_STATE": str(STATE)}
         subprocess.run([str(PYTHON), str(ROOT / "manage.py"), "down"], env={**os.environ, **key}, check=False)
-    processes = runpy.run_path(str(ROOT / "catalog" / "stack" / "processes.py"))
+    processes = _processes()
     processes["end_marked"](processes["mark_of"](STATE))
     say("the stack is stopped", since)
     if (STATE / "rack" / "hosts").is_dir():
@@ -322,13 +363,10 @@ def stop() -> None:
 def clean() -> None:
     """Undo everything: processes, hosts, network, kernel settings, Debian packages, files."""
     stop()
+    sweep_tests()
     if (STATE / "rack").is_dir():
         since = time.monotonic()
-        rack = {**os.environ, "RACK_STATE": str(STATE / "rack")}
-        for _twice in range(2):  # a host whose monitor was killed goes at the second time
-            result = subprocess.run([str(RACK / "rack"), "clean"], env=rack, check=False)
-        if result.returncode != 0:
-            raise SystemExit("The rack could not be taken down, so nothing more was removed; see the lines above.")
+        _rack_clean(STATE / "rack")
         say("the rack is gone: hosts, network, mounts and kernel settings", since)
     purge_packages()
     for path in (STATE, VENV, *(ROOT / name for name in CACHES)):

@@ -52,9 +52,9 @@ def _own_line() -> set[int]:
     return line
 
 
-def marked(mark: str) -> list[Process]:
+def marked(mark: str, *, variable: str = MARK) -> list[Process]:
     """Every process that carries this mark, except the caller and its own parents."""
-    wanted, line, found = f"{MARK}={mark}".encode(), _own_line(), []
+    wanted, line, found = f"{variable}={mark}".encode(), _own_line(), []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) in line:
             continue
@@ -77,7 +77,7 @@ def send(process: Process, number: signal.Signals) -> None:
             return
 
 
-def end_marked(mark: str, *, grace: float = 5.0) -> int:
+def end_marked(mark: str, *, variable: str = MARK, grace: float = 5.0) -> int:
     """End every process with this mark: first politely, after ``grace`` seconds by force. Returns how many there were.
 
     Looks again until none is left, because a process may fork while it is being ended.
@@ -85,7 +85,7 @@ def end_marked(mark: str, *, grace: float = 5.0) -> int:
     ended: set[Process] = set()
     force_at = time.monotonic() + grace
     asked: set[Process] = set()
-    while left := marked(mark):
+    while left := marked(mark, variable=variable):
         number = signal.SIGKILL if time.monotonic() >= force_at else signal.SIGTERM
         for process in left:
             if number is signal.SIGKILL or process not in asked:

@@ -29,8 +29,8 @@ LOOK_EVERY = 0.2
 BACKOFF_FIRST, BACKOFF_MOST = 0.5, 30.0
 STEADY_AFTER = 30.0
 READY_WITHIN = 120.0
-PROBE_EVERY = 5.0
-SILENT_MOST = 60.0
+PROBE_EVERY, PROBE_PATIENCE = 5.0, 30.0
+SILENT_MOST = 180.0
 """A service that has not answered its probe for so many seconds is ended and started again."""
 LOG_BYTES = 20_000_000
 
@@ -194,7 +194,7 @@ class Supervisor:
                     running.restarts += 1
                     self._launch(running)
             elif running.process is not None and running.process.poll() is None:
-                # Until its first answer it is starting, which takes long on a busy machine and must not be cut short again and again.
+                # Until its first answer it is starting: that takes long on a busy machine and must not be cut short.
                 patience = SILENT_MOST if running.heard > running.since else READY_WITHIN
                 if running.service.probe and at - running.heard > patience:
                     log.warning("service_silent", service=running.service.name, seconds=round(at - running.heard))
@@ -215,7 +215,9 @@ class Supervisor:
             for running in list(self.running.values()):
                 if running.service.probe:
                     with contextlib.suppress(httpx.HTTPError):
-                        if not httpx.get(running.service.probe, timeout=PROBE_EVERY, trust_env=False).is_server_error:
+                        if not httpx.get(
+                            running.service.probe, timeout=PROBE_PATIENCE, trust_env=False
+                        ).is_server_error:
                             running.heard = time.monotonic()
             time.sleep(PROBE_EVERY)
 

@@ -1,0 +1,137 @@
+"""``python -m tests.harness.suite test|check``: the whole suite, from an installed environment to pytest's closing line.
+
+``check`` is everything that needs neither root nor hosts, on SQLite, with the linters. ``test`` is that, and then everything on
+PostgreSQL, with real hosts and whole stacks. Whatever happens, nothing is left running.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from types import FrameType
+
+from catalog.stack import bootstrap
+from tests.harness.postgres import Postgres
+
+STATE = bootstrap.STATE
+SETTINGS = ("PUMASI_", "PREFECT_", "RACK_", "DATABASE_URL", "REDIS_URL", "DJANGO_")
+WITHOUT_HOSTS = "not rack and not stack and not postgresql"
+OTHERWISE_CHECKED = "tests/architecture"
+"""The linters and the rules of the house say the same on every database."""
+
+
+def say(text: str) -> None:
+    """Print at once, also into a pipe."""
+    print(text, flush=True)
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The caller's environment without its settings of the product, and with every temporary file in one known place."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
+    return {
+        **kept,
+        "TMPDIR": str(bootstrap.test_directory()),
+        bootstrap.TESTS: bootstrap.tests_mark(),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **more,
+    }
+
+
+class Suite:
+    """The commands of one run, each in a session of its own, so that it can be ended with everything it started."""
+
+    def __init__(self) -> None:
+        self.running: list[subprocess.Popen[bytes]] = []
+
+    def start(self, words: Sequence[str], **more: str) -> "subprocess.Popen[bytes]":
+        """Start a command in the checkout."""
+        process = subprocess.Popen(
+            list(words), cwd=bootstrap.ROOT, env=environment(**more), stdin=subprocess.DEVNULL, start_new_session=True
+        )
+        self.running.append(process)
+        return process
+
+    def pytest(self, *words: str, **more: str) -> int:
+        """Run pytest on both cores; returns its exit code."""
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-n",
+            "2",
+            "--dist",
+            "loadgroup",
+            "-p",
+            "tests.harness.grouping",
+        ]
+        return self.start([*command, *words], **more).wait()
+
+    def end(self) -> None:
+        """End everything that is still running, hosts and networks too."""
+        for process in self.running:
+            if process.poll() is None:
+                process.terminate()
+        bootstrap.sweep_tests()
+        for process in self.running:
+            process.wait()
+
+
+def check(suite: Suite) -> int:
+    """Linters, and every test that needs neither root nor hosts, on SQLite."""
+    say("\n== on SQLite, without hosts ==")
+    return suite.pytest("-m", WITHOUT_HOSTS)
+
+
+def everything(suite: Suite) -> int:
+    """:func:`check`, and then all tests on PostgreSQL with real hosts. The image of the hosts is built meanwhile."""
+    rack = bootstrap.STATE / "rack"
+    image = None
+    if not (rack / "image" / "digest").exists():
+        image = suite.start([str(bootstrap.RACK / "rack"), "image"], RACK_STATE=str(rack))
+    failed = check(suite)
+    if image is not None and image.wait() != 0:
+        say("The image of the rack's hosts could not be built; see above.")
+        return image.returncode
+    with ExitStack() as server:
+        postgres = server.enter_context(Postgres(bootstrap.test_directory()))
+        say("\n== on PostgreSQL, with real hosts and whole stacks ==")
+        more = {"DATABASE_URL": postgres.url("pumasi"), "RACK_IMAGE": str(rack / "image")}
+        return suite.pytest(f"--ignore={OTHERWISE_CHECKED}", **more) or failed
+
+
+def main() -> int:
+    """Run what the one argument names; the exit code says whether all passed."""
+    goals = {"check": check, "test": everything}
+    goal = goals.get(sys.argv[1] if len(sys.argv) == 2 else "")
+    if goal is None:
+        raise SystemExit("usage: python -m tests.harness.suite test|check")
+
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupted)
+    began = time.monotonic()
+    bootstrap.sweep_tests()
+    bootstrap.test_directory().mkdir(mode=0o755, exist_ok=True)
+    suite = Suite()
+    code = 1
+    try:
+        code = goal(suite)
+    except KeyboardInterrupt:
+        code = 130
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        suite.end()
+        took = time.monotonic() - began
+    # Before pytest's closing line nobody wants another; a failure of the first part must be said all the same.
+    if code != 0 or took > 900:
+        say(f"\nmake {sys.argv[1]}: exit code {code} after {took:.0f} s")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
