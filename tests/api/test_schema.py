@@ -1,12 +1,14 @@
 """The document and the API say the same: tried by a machine that sends what the document allows, and what it forbids."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import schemathesis
+from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
+from django.db import close_old_connections
 from django.test import Client
 from drf_spectacular.generators import SchemaGenerator
 from hypothesis import HealthCheck, settings
@@ -54,6 +56,20 @@ def headers(running: ServiceInstance, host: Host, capital: Tenant) -> dict[str, 
     return Caller(UserFactory(username="omni", roles=roles)).headers
 
 
+@pytest.fixture
+def one_connection(headers: dict[str, str]) -> Iterator[None]:
+    """The end of a request does not close the connection that the test's transaction lives on, as with the test client.
+
+    After ``headers``, whose use of the test client would undo this.
+    """
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
+
+
+@pytest.mark.usefixtures("one_connection")
 @SCHEMA.parametrize()
 @settings(
     max_examples=EXAMPLES, derandomize=True, deadline=None, database=None,
