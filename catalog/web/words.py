@@ -76,21 +76,20 @@ def rank(name: str) -> tuple[int, str]:
 
 
 def amount(name: str, value: int, *, named: bool = False) -> str:
-    """An amount of a resource class with its unit: memory in MiB or GiB, disks in GiB or TiB.
+    """An amount of a resource class with its unit: memory in MiB or GiB, disks in GiB or TiB. It never breaks in a line.
 
     :param named: say what it is an amount of, too, where the unit does not tell.
     """
     if name == "MEMORY_MB":
         text = _binary(value, "MiB", "GiB")
-        return gettext("%s memory") % text if named else text
-    if name == "DISK_GB":
+        text = gettext("%s memory") % text if named else text
+    elif name == "DISK_GB":
         text = _binary(value, "GiB", "TiB")
-        return gettext("%s disk") % text if named else text
-    return (
-        f"{number_format(value, force_grouping=True)} {resource(name)}"
-        if named
-        else number_format(value, force_grouping=True)
-    )
+        text = gettext("%s disk") % text if named else text
+    else:
+        text = number_format(value, force_grouping=True)
+        text = f"{text} {resource(name)}" if named else text
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _binary(value: int, unit: str, larger: str) -> str:
@@ -116,7 +115,7 @@ def credential(name: str) -> str:
 
 
 def full_name(user: User) -> str:
-    """A person as others know them: in Korean the family name comes first, without a blank."""
-    if language() == "ko" and user.last_name:
+    """A person as others know them. A Korean name is written family name first, without a blank, for Korean readers."""
+    if language() == "ko" and user.last_name and not user.last_name.isascii():
         return f"{user.last_name}{user.first_name}"
     return user.get_full_name() or user.get_username()

@@ -74,6 +74,12 @@ def seconds(value: float | None) -> str:
 
 
 @register.filter
+def took(value: float) -> str:
+    """How long a task took, to a tenth of a second."""
+    return gettext("%s s") % number_format(value, decimal_pos=1)
+
+
+@register.filter
 def until(when: datetime, now: datetime) -> str:
     """How long from ``now`` until ``when``, in its two largest units."""
     return words.span(max(when - now, timedelta(0)))
@@ -106,7 +112,8 @@ def amount(value: int, name: str) -> str:
 @register.filter
 def sizes(resources: Mapping[str, int]) -> str:
     """A plan's size in one line."""
-    return " · ".join(words.amount(name, value, named=True) for name, value in resources.items())
+    ordered = sorted(resources.items(), key=lambda each: words.rank(each[0]))
+    return " · ".join(words.amount(name, value, named=True) for name, value in ordered)
 
 
 @register.filter
