@@ -128,9 +128,9 @@ class _Claim:
         host = lock(held, skip_locked=skip_locked).first()
         if host is None:
             return None
-        rows = list(lock(Inventory.objects.filter(host=host)))
-        free = {row.resource_class: row.free for row in rows}
-        taken_already = self.exclusive and any(row.used for row in rows)
+        rows = list(lock(Inventory.objects.filter(host=host)).values_list("resource_class", "free", "used"))
+        free = {name: left for name, left, _ in rows}
+        taken_already = self.exclusive and any(used for _, _, used in rows)
         if taken_already or not fits(Candidate(host.pk, free), self.wanted):
             return None
         amounts = {name: amount for name, amount in free.items() if amount} if self.exclusive else self.wanted
@@ -177,7 +177,7 @@ def _each(amounts: Mapping[str, int]) -> Case:
 def _add_holding(tenant: Tenant, amounts: Mapping[str, int]) -> None:
     """Add to what the tenant holds (negative amounts take away)."""
     rows = Holding.objects.filter(tenant=tenant, resource_class__in=amounts)
-    if {row.resource_class for row in lock(rows)} != set(amounts):
+    if set(lock(rows).values_list("resource_class", flat=True)) != set(amounts):
         Holding.objects.bulk_create(
             (Holding(tenant=tenant, resource_class=name) for name in sorted(amounts)), ignore_conflicts=True
         )
