@@ -1,7 +1,7 @@
 """Tell Prefect what there is to run: ``python -m flows.deploy --zone zone-a --zone zone-b``. Running it again changes nothing.
 
 Each zone gets a work pool of its name, and each flow a deployment ``<flow>/<zone>``; the sweeps also get their schedules. A
-sweep that is still running when the next is due makes that one unnecessary, so there is never more than one.
+sweep that is still running when the next is due makes that one unnecessary: the worker takes up one at a time.
 """
 
 import argparse
@@ -12,7 +12,6 @@ import structlog
 from django.conf import settings
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
-from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.types.entrypoint import EntrypointType
@@ -64,9 +63,6 @@ def _deployments(zone: str) -> None:
             work_pool_name=zone,
             parameters={"zone": zone} if name in every else {},
             interval=every.get(name),
-            concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
-            if name in every
-            else None,
             entrypoint_type=EntrypointType.MODULE_PATH,
         )
         deployment.apply()

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import tempfile
+from datetime import UTC, datetime
 from multiprocessing.context import ForkServerContext
 from typing import Any
 from uuid import UUID
@@ -20,6 +21,7 @@ import anyio
 import anyio.abc
 from prefect._internal.control_listener import configure_from_env
 from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.responses import WorkerFlowRunResponse
 from prefect.engine import handle_engine_signals
 from prefect.flow_engine import load_flow_run, run_flow
 from prefect.flows import Flow
@@ -28,6 +30,7 @@ from prefect.runner._control_channel import ControlChannel
 from prefect.runner._flow_run_executor import FlowRunExecutionResult, FlowRunExecutorContext
 from prefect.runner._process_manager import ProcessHandle, create_isolated_termination_scope
 from prefect.settings.context import get_current_settings
+from prefect.states import Cancelled
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
 
 import flows
@@ -121,6 +124,32 @@ class ForkWorker(ProcessWorker):
     _display_name = "Pumasi fork"
     _description = "Runs flows forked from a process that has imported them already."
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._schedules_at_work: set[UUID] = set()
+
+    async def _submit_scheduled_flow_runs(self, flow_run_response: list[WorkerFlowRunResponse]) -> list[FlowRun]:
+        """Of the runs that one schedule has made, take up only the newest that is due, and none while another is at work.
+
+        Prefect's own limit on a deployment is not used for this: a place it has given out is lost when the server is killed
+        before it is given back, and then the sweep never runs again.
+        """
+        asked = [entry for entry in flow_run_response if not entry.flow_run.auto_scheduled]
+        due: dict[UUID | None, WorkerFlowRunResponse] = {}
+        superseded: list[FlowRun] = []
+        for entry in sorted(flow_run_response, key=lambda entry: _due_at(entry.flow_run)):
+            run = entry.flow_run
+            if not run.auto_scheduled or _due_at(run) > datetime.now(UTC):
+                continue
+            if run.deployment_id in due:
+                superseded.append(due[run.deployment_id].flow_run)
+            due[run.deployment_id] = entry
+        for deployment_id in self._schedules_at_work & due.keys():
+            superseded.append(due.pop(deployment_id).flow_run)
+        for run in superseded:
+            await self.client.set_flow_run_state(run.id, Cancelled(message="Another run does its work."), force=True)
+        return await super()._submit_scheduled_flow_runs([*asked, *due.values()])
+
     async def run(
         self,
         flow_run: FlowRun,
@@ -130,8 +159,23 @@ class ForkWorker(ProcessWorker):
         """Run one flow to its end. Prefect calls this for each run it hands to the worker."""
         if flow_run.deployment_id is None:
             raise LookupError("only deployed flows run here")
+        if not flow_run.auto_scheduled:
+            return await self._fork(flow_run, flow_run.deployment_id, configuration, task_status)
+        self._schedules_at_work.add(flow_run.deployment_id)
+        try:
+            return await self._fork(flow_run, flow_run.deployment_id, configuration, task_status)
+        finally:
+            self._schedules_at_work.discard(flow_run.deployment_id)
+
+    async def _fork(
+        self,
+        flow_run: FlowRun,
+        deployment_id: UUID,
+        configuration: ProcessJobConfiguration,
+        task_status: anyio.abc.TaskStatus[int] | None,
+    ) -> ProcessWorkerResult:
         status = task_status or anyio.TASK_STATUS_IGNORED
-        deployment = await self.client.read_deployment(flow_run.deployment_id)
+        deployment = await self.client.read_deployment(deployment_id)
         # The fork has our environment already; only what differs is handed over.
         environment = {name: value for name, value in configuration.env.items() if os.environ.get(name) != value}
         environment |= get_current_settings().to_environment_variables(exclude_unset=True)
@@ -162,6 +206,10 @@ class ForkWorker(ProcessWorker):
         if execution is None or execution.status_code is None:
             raise RuntimeError("the run could not be started")
         return ProcessWorkerResult(status_code=execution.status_code, identifier=str(handle.pid))
+
+
+def _due_at(run: FlowRun) -> datetime:
+    return run.expected_start_time or datetime.max.replace(tzinfo=UTC)
 
 
 def _resolve(entrypoint: str) -> Any:

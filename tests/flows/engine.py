@@ -52,15 +52,25 @@ class Engine:
 
     def __enter__(self) -> "Engine":
         self.run("manage.py", "migrate", "--verbosity", "0")
-        self.start("-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port), log="server")
-        with self.prefect() as prefect:
-            assert until(prefect.healthy, 90), self.log("server")
+        self._serve()
         self.run("-m", "flows.deploy", "--zone", "zone-a")
         return self
 
     def __exit__(self, *_: object) -> None:
         for process in reversed(self._started):
             self.stop(process)
+
+    def _serve(self) -> None:
+        words = ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port)]
+        self._server = self.start(*words, log="server")
+        with self.prefect() as prefect:
+            assert until(prefect.healthy, 90), self.log("server")
+
+    def restart_server(self) -> None:
+        """kill -9 the server, and start it again."""
+        self._server.kill()
+        self._server.wait()
+        self._serve()
 
     def prefect(self) -> Prefect:
         return Prefect(self.url)

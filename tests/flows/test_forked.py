@@ -113,8 +113,8 @@ def test_deploying_again_changes_nothing(engine: Engine) -> None:
             found = prefect._ok("POST", "/deployments/filter", {})
         return {
             one["name"] + "/" + one["entrypoint"]: (
-                one["id"], one["parameters"], one["work_pool_name"], one["global_concurrency_limit"] is not None,
-                one["concurrency_options"], [schedule["schedule"]["interval"] for schedule in one["schedules"]], one["path"],
+                one["id"], one["parameters"], one["work_pool_name"], one["global_concurrency_limit"],
+                [schedule["schedule"]["interval"] for schedule in one["schedules"]], one["path"],
             )
             for one in found
         }  # fmt: skip
@@ -125,13 +125,7 @@ def test_deploying_again_changes_nothing(engine: Engine) -> None:
     assert set(before) == {f"zone-a/flows.{name}.{name}" for name in FLOWS}
     reclaim = before["zone-a/flows.reclaim.reclaim"]
     assert isinstance(reclaim, tuple)
-    assert reclaim[1:6] == (
-        {"zone": "zone-a"},
-        "zone-a",
-        True,
-        {"collision_strategy": "CANCEL_NEW"} | (reclaim[4] or {}),
-        [86400.0],
-    )
+    assert reclaim[1:5] == ({"zone": "zone-a"}, "zone-a", None, [86400.0])
 
 
 def test_a_zone_needs_a_plain_name(engine: Engine) -> None:
