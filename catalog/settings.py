@@ -113,7 +113,12 @@ def _database(url: str) -> dict[str, Any]:
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=30000;",
         }
     elif config["ENGINE"] == "django.db.backends.postgresql":
-        config["CONN_MAX_AGE"] = env_int("PUMASI_CONN_MAX_AGE", 60)
+        # A web process keeps connections in a pool: under ASGI every request has a thread of its own, and connections kept
+        # per thread would never be found again. Short-lived runs and tasks open one when they need it (0: no pool).
+        pool_size = env_int("PUMASI_DATABASE_POOL", 0)
+        if pool_size:
+            config["OPTIONS"] = {"pool": {"min_size": 1, "max_size": pool_size, "timeout": 10}}
+        config["CONN_MAX_AGE"] = 0
         config["CONN_HEALTH_CHECKS"] = True
     else:
         raise BadSetting("DATABASE_URL must name a PostgreSQL (postgres://…) or SQLite (sqlite:///…) database.")

@@ -25,6 +25,7 @@ class AuditEntry(models.Model):
     digest = models.CharField(max_length=64, blank=True)
 
     class Meta:
+        verbose_name_plural = "audit entries"
         ordering = ("id",)
         indexes = [
             models.Index(fields=("subject_type", "subject_id"), name="audit_by_subject"),

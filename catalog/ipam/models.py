@@ -23,6 +23,9 @@ class Prefix(UUIDModel):
     zone = models.ForeignKey(Zone, on_delete=models.PROTECT, related_name="prefixes")
     cidr = models.CharField(max_length=43, unique=True, validators=[validate_cidr])
 
+    class Meta:
+        verbose_name_plural = "prefixes"
+
     def __str__(self) -> str:
         return self.cidr
 

@@ -5,6 +5,8 @@ A claim is made in the transaction that approves the order; it is given back onl
 
 from datetime import datetime
 
+from django.db.models import Count, Max, Q
+
 from catalog.audit.gate import Happening, append_events
 from catalog.dispatch import services as dispatch
 from catalog.instances import services as instances
@@ -15,6 +17,7 @@ from catalog.orders.models import Order, OrderEvent
 from catalog.orders.states import OrderKind, OrderState
 from catalog.orders.transitions import move_order
 from catalog.placement import services as placement
+from catalog.placement.models import Allocation
 from catalog.pool.models import Host
 from catalog.pool.states import HostState
 from catalog.quotas import services as quotas
@@ -42,9 +45,10 @@ def claim(order: Order, instance: ServiceInstance, *, actor: Actor, now: datetim
         zone=order.zone,
         now=now,
         actor=actor,
+        room_from=lambda: room_from(order),
     )
     # A whole host may hold more than its plan asks for, and all of it counts.
-    quotas.check_and_lock(order.tenant, dict.fromkeys(plan.resources, 0), now=now)
+    quotas.check_held(order.tenant)
     low, high = order.version.manifest["port"]["range"]
     endpoint = ipam.claim_endpoint(instance, placed.host, port_range=(low, high), now=now)
     instances.create_binding(instance, address=endpoint.address.address, port=endpoint.port, now=now)
@@ -61,6 +65,19 @@ def claim(order: Order, instance: ServiceInstance, *, actor: Actor, now: datetim
         now=now,
     )
     return placed.host
+
+
+def room_from(order: Order) -> datetime | None:
+    """When the first host open to the order comes free as a whole: the last lease on it ends. None where no lease tells."""
+    standing = Allocation.objects.filter(released_at__isnull=True)
+    if order.zone is not None:
+        standing = standing.filter(host__zone=order.zone)
+    else:
+        standing = standing.filter(Q(host__zone__tenant__isnull=True) | Q(host__zone__tenant=order.tenant_id))
+    hosts = standing.values("host").annotate(
+        ends=Max("instance__lease__ends_at"), without=Count("pk", filter=Q(instance__lease__isnull=True))
+    )
+    return hosts.filter(without=0).order_by("ends").values_list("ends", flat=True).first()
 
 
 def dispatch_attempt(

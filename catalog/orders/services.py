@@ -16,7 +16,6 @@ from catalog.instances import services as instances
 from catalog.instances.models import ServiceInstance
 from catalog.instances.states import InstanceState
 from catalog.leases import services as leases
-from catalog.leases.errors import LeaseTooLong
 from catalog.leases.models import Lease
 from catalog.offerings import services as offerings
 from catalog.orders import claims
@@ -36,6 +35,7 @@ from catalog.orders.errors import (
     ZoneUnknown,
 )
 from catalog.orders.models import Approval, Order
+from catalog.orders.rules import needs_approval
 from catalog.orders.states import OrderKind, OrderState
 from catalog.orders.transitions import ENDS, move_order
 from catalog.placement.errors import NoCapacity
@@ -112,8 +112,8 @@ def place(
 
     :param lease_seconds: how long the service may stay, 1 to LEASE_MAX_SECONDS; None for the default.
     :param wait_for_capacity: stand in line when the pool is full, instead of being refused.
-    :raises ProjectUnknown, ProjectEnded, PlanUnavailable, ParametersInvalid, NameInvalid, NameTaken, ZoneUnknown, LeaseTooLong,
-        IdempotencyKeyReused, QuotaExceeded, NoCapacity: nothing has changed.
+    :raises ProjectUnknown, ProjectEnded, PlanUnavailable, ParametersInvalid, NameInvalid, NameTaken, ZoneUnknown, LeaseTooShort,
+        LeaseTooLong, IdempotencyKeyReused, QuotaExceeded, NoCapacity: nothing has changed.
     """
     try:
         require(actor, Action.ORDER, project.tenant_id)
@@ -131,8 +131,7 @@ def place(
     wanted = offerings.find_plan(offering, plan)
     values = offerings.validate_parameters(wanted, parameters)
     seconds = settings.LEASE_DEFAULT_SECONDS if lease_seconds is None else lease_seconds
-    if not 1 <= seconds <= settings.LEASE_MAX_SECONDS:
-        raise LeaseTooLong(fields={"lease_seconds": LeaseTooLong.title})
+    leases.check_seconds(seconds)
     where = _zone(zone, project)
     try:
         with transaction.atomic():
@@ -162,7 +161,7 @@ def place(
             order.content_hash = _shown_to_approver(order)
             order.save(force_insert=True)
             move_order(order, OrderState.SUBMITTED, actor=actor, now=now)
-            if order.price_krw_month > settings.APPROVAL_THRESHOLD_KRW:
+            if needs_approval(order.price_krw_month):
                 move_order(order, OrderState.PENDING_APPROVAL, actor=actor, now=now)
             else:
                 _approved(order, actor=actor, now=now, data={"rule": "under-threshold"})
@@ -300,7 +299,7 @@ def retry(actor: Actor, order: Order, *, now: datetime) -> Order:
             failure_code="",
             failure_detail="",
         )
-        if held.price_krw_month > settings.APPROVAL_THRESHOLD_KRW:
+        if needs_approval(held.price_krw_month):
             move_order(held, OrderState.PENDING_APPROVAL, actor=actor, now=now)
         else:
             _approved(held, actor=actor, now=now, data={"rule": "under-threshold"})

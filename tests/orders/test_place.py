@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.utils.timezone import localtime
 
 from catalog.audit.models import AuditEntry
 from catalog.common.errors import DomainError
 from catalog.dispatch.models import Job, JobState
 from catalog.instances.services import secret_of
-from catalog.orders import services
+from catalog.leases.models import Lease
+from catalog.orders import fulfilment, services
 from catalog.orders.models import Order, OrderEvent
 from catalog.orders.states import OrderState
 from catalog.pool.models import Zone
@@ -97,7 +99,7 @@ def test_one_key_for_two_requests_is_refused(world: World) -> None:
         ({"name": "../../etc"}, "name-invalid"),
         ({"name": "taken-db"}, "name-taken"),
         ({"zone": "moon"}, "zone-unknown"),
-        ({"lease_seconds": 0}, "lease-too-long"),
+        ({"lease_seconds": 0}, "lease-too-short"),
         ({"lease_seconds": settings.LEASE_MAX_SECONDS + 1}, "lease-too-long"),
     ],
 )
@@ -160,6 +162,19 @@ def test_a_whole_host_counts_with_all_it_has(world: World) -> None:
     assert refusal.value.code == "quota-exceeded"
     order.refresh_from_db()
     assert (order.state, holdings()) == (OrderState.PENDING_APPROVAL, before)
+
+
+def test_a_refusal_says_when_there_may_be_room(world: World) -> None:
+    for number, days in enumerate((3, 2)):
+        whole = world.place(f"whole-{number}", plan="dedicated", lease_seconds=days * 86_400)
+        services.approve(world.approver, whole, content_hash=whole.content_hash, now=world.now)
+        world.begin(whole)
+        fulfilment.succeed_create(whole.pk, 1, outputs={}, now=world.now)
+    ends = Lease.objects.order_by("ends_at").values_list("ends_at", flat=True)
+    with pytest.raises(DomainError) as refusal:
+        world.place()
+    assert refusal.value.code == "no-capacity"
+    assert f"{localtime(ends[0]):%F %R}" in str(refusal.value.detail)
 
 
 def test_a_full_pool_refuses_at_once_or_lets_wait(world: World) -> None:
