@@ -96,6 +96,18 @@ def test_names_that_are_the_systems_own_words_are_not_findings(service_rack: Rac
     assert ordinary.leftovers() == []
 
 
+def test_words_in_the_text_of_a_package_are_not_findings_until_somebody_adds_to_it(
+    service_rack: Rack, workplace: Path
+) -> None:
+    ordinary = Slice(service_rack, HOST, "redis", workplace, tenant="command", name="points")
+    service_rack.ssh(HOST, "grep -qw command /etc/crontab")
+    assert ordinary.leftovers() == []
+    service_rack.ssh(HOST, "cp -p /etc/crontab /root/crontab; echo '0 4 * * * root command' >>/etc/crontab")
+    found = ordinary.leftovers()
+    service_rack.ssh(HOST, "mv /root/crontab /etc/crontab")
+    assert found == [{"kind": "cron", "what": "/etc/crontab"}]
+
+
 def test_the_logs_of_a_neighbour_of_the_same_tenant_are_not_findings(service_rack: Rack, workplace: Path) -> None:
     gone = Slice(service_rack, HOST, "postgresql", workplace)
     stays = Slice(service_rack, HOST, "postgresql", workplace, parameters={"database": "capital"})

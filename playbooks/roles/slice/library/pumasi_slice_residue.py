@@ -4,13 +4,14 @@
 Returns `residue`: {"clean", "checked": [kind…], "findings": [{"kind", "what"}…]}.
 The slice's unit and instance id are unique, so they count wherever they stand. The names people gave (tenant,
 instance) are ordinary words: they count only as whole words, in notes and logs, and not where the system itself uses
-the same word or another slice is meant.
+the same word, a package brought the text, or another slice is meant.
 Fails with `unit_invalid`, `residues_invalid` or `check_impossible`.
 """
 
 from __future__ import annotations
 
 import grp
+import hashlib
 import pwd
 import re
 from pathlib import Path
@@ -46,6 +47,7 @@ class Slice:
         self.exact = [self.unit, given["instance_id"]]
         self.others = [path.name for path in Path("/etc/pumasi/slices").glob("*") if path.name != self.unit]
         names = [name for name in (given["tenant"], given["name"]) if len(name) >= SHORTEST_NAME]
+        self.packaged = packaged_files()
         taken = system_words()
         self.names = [name for name in names if name not in taken]
         self.names += [f"{given['tenant']}{joint}{given['name']}" for joint in "/-_."]
@@ -54,9 +56,15 @@ class Slice:
         """Files that name the slice exactly, or by a given name unless they are another slice's."""
         found = set(naming_files(roots, self.exact))
         for path in naming_files(roots, self.names, whole=True):
-            if not any(other in path for other in self.others):
+            if not any(other in path for other in self.others) and not self.as_packaged(path):
                 found.add(path)
         return sorted(found)
+
+    def as_packaged(self, path):
+        """Whether a file is word for word what a package brought, whose examples use any word there is."""
+        # The package system itself keeps MD5 sums of its configuration files; nothing here rests on their strength.
+        delivered = self.packaged.get(path)
+        return delivered is not None and hashlib.md5(read_bytes(path), usedforsecurity=False).hexdigest() == delivered
 
     def journal(self):
         """Journal lines that name the slice, without those about the machine or about another slice."""
@@ -79,6 +87,12 @@ def system_words():
             name = path.name.split(".")[0].split(":")[0]
             words |= {name, *re.split(r"[-@]", name)}
     return words
+
+
+def packaged_files():
+    """Configuration files that packages brought, with the MD5 sum each came with."""
+    status = read_bytes("/var/lib/dpkg/status").decode(errors="replace")
+    return dict(re.findall(r"^ (/\S+) ([0-9a-f]{32})", status, re.MULTILINE))
 
 
 def listening_ports():
