@@ -17,7 +17,7 @@ from flows.runner.events import Entry
 from flows.tasks.outage import DOWN
 
 GATHER = 0.2
-"""Seconds to wait for more before writing: a handful of tasks goes in one transaction."""
+"""Seconds between two writes: what happens meanwhile goes in one transaction. After a pause the first entry goes at once."""
 
 log = structlog.get_logger(__name__)
 
@@ -63,10 +63,12 @@ class Recorder:
         self._thread.join(5)
 
     def _go(self) -> None:
+        written = -GATHER
         try:
             while (first := self._entries.get()) is not None:
-                batch, last = self._gather(first)
+                batch, last = self._gather(first, until=written + GATHER)
                 self._deliver(batch)
+                written = time.monotonic()
                 with self._written:
                     self._unwritten -= len(batch)
                     self._written.notify_all()
@@ -75,10 +77,9 @@ class Recorder:
         finally:
             connection.close()
 
-    def _gather(self, first: Happening) -> tuple[list[Happening], bool]:
-        """The entries of the next moment, and whether they are the last."""
+    def _gather(self, first: Happening, *, until: float) -> tuple[list[Happening], bool]:
+        """The entries that come before ``until``, and whether they are the last."""
         batch = [first]
-        until = time.monotonic() + GATHER
         while (left := until - time.monotonic()) > 0:
             try:
                 entry = self._entries.get(timeout=left)
