@@ -38,7 +38,6 @@ CAUSES: Mapping[str, str | Promise] = {
     "flow-broken": _("The platform made a mistake; its operators can read it in the logs."),
     "not-taken-up": _("No worker of the zone took it up."),
 }
-BUILDING = ("provision", "verify")
 TAKING_DOWN = ("decommission", "residue")
 _ORDER_SAYS: Mapping[str, str | Promise] = {
     OrderState.SUBMITTED: _("Order placed"),
@@ -249,12 +248,6 @@ class Pace:
     @property
     def usual(self) -> str:
         return words.span(timedelta(seconds=self.most))
-
-
-def usual_seconds(manifest: Mapping[str, Any], steps: Iterable[str] = BUILDING) -> int:
-    """How long these steps of a manifest usually take together."""
-    usual: Mapping[str, int] = manifest["steps"]
-    return sum(usual[step] for step in steps)
 
 
 def pace(order: Order, events: Iterable[AbstractEvent], now: datetime) -> Pace | None:

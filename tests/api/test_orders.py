@@ -18,7 +18,7 @@ def test_catalog_tells_price_time_and_what_may_be_chosen(
     assert [row["slug"] for row in listed["results"]] == ["postgresql"]
     shown = call(developer).get("/offerings/postgresql").json()
     small = next(plan for plan in shown["plans"] if plan["slug"] == "shared-small")
-    assert (small["price_krw_month"], small["usual_seconds"], small["needs_approval"]) == (42_000, 70, False)
+    assert (small["price_krw_month"], small["usual_seconds"], small["needs_approval"]) == (42_000, 45, False)
     assert small["parameters"]["properties"]["max_connections"]["maximum"] == 50
     assert small["parameters"]["additionalProperties"] is False
     assert next(plan for plan in shown["plans"] if plan["slug"] == "dedicated")["needs_approval"] is True

@@ -22,7 +22,6 @@ from catalog.tenancy.policy import Action, can
 from catalog.tenancy.selectors import project_for, projects_for
 from catalog.web.forms import OrderForm
 from catalog.web.pages import PortalRequest, portal, show
-from catalog.web.progress import usual_seconds
 from catalog.web.words import CATEGORIES
 
 UNPROCESSABLE = 422
@@ -39,7 +38,7 @@ def _card(offering: Offering) -> dict[str, Any] | None:
         "category": CATEGORIES.get(offering.category, offering.category),
         "plans": plans,
         "price": cheapest.price_krw_month,
-        "usual": usual_seconds(cheapest.version.manifest),
+        "usual": offerings.usual_seconds(cheapest),
         "at_once": not needs_approval(cheapest.price_krw_month),
     }
 
@@ -109,7 +108,7 @@ def order_form(request: PortalRequest, slug: str) -> HttpResponse:
         form=form,
         project=project,
         quota=_quota(project, plan),
-        usual=usual_seconds(plan.version.manifest),
+        usual=offerings.usual_seconds(plan),
         approval=needs_approval(plan.price_krw_month),
     )
 
