@@ -224,7 +224,7 @@ WIPE_ATTEMPTS = env_int("PUMASI_WIPE_ATTEMPTS", 3, least=1)
 # Networks whose clients reach the services of every zone, beside the zone's own prefixes: above all the machines the workers
 # run on, from which each delivery is verified.
 CLIENT_NETWORKS = env_list("PUMASI_CLIENT_NETWORKS", "")
-SSH_PRIVATE_KEY = env("PUMASI_SSH_KEY", str(STATE_DIR / "rack" / "id_ed25519"))
+SSH_PRIVATE_KEY = env("PUMASI_SSH_KEY", str(STATE_DIR / "rack" / "ssh" / "id_ed25519"))
 PLAYBOOKS_DIR = Path(env("PUMASI_PLAYBOOKS", str(BASE_DIR / "playbooks")))
 
 LOG_LEVEL = env("PUMASI_LOG_LEVEL", "INFO")
