@@ -51,7 +51,7 @@ class Rack:
     @property
     def has_image(self) -> bool:
         """Whether hosts can be made at once."""
-        return (self.state / "image" / "digest").exists()
+        return (Path(os.environ.get("RACK_IMAGE") or self.state / "image") / "digest").exists()
 
     def build_image(self) -> None:
         """Build the file system hosts start from."""

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from django.conf import settings
 
 from catalog.stack import environment, launch
 from catalog.stack import supervisor as supervision
@@ -140,9 +137,3 @@ def running(state: Path, hardware: Hardware, *, database_url: str | None, **more
         yield stack
     finally:
         supervision.stop(state)
-
-
-def demo(state: Path, given: dict[str, str]) -> "subprocess.CompletedProcess[str]":
-    """``manage.py demo`` in a state directory of its own."""
-    words = [sys.executable, str(settings.BASE_DIR / "manage.py"), "demo"]
-    return subprocess.run(words, env=given, capture_output=True, text=True, check=False, timeout=600)
