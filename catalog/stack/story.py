@@ -12,7 +12,7 @@ from typing import Any
 from catalog.stack.client import Api
 from catalog.stack.rack import Place, Rack
 
-LEASE_SECONDS = 25
+LEASE_SECONDS = 20
 BUILD_WITHIN = 300.0
 RETURN_WITHIN = 300.0
 UNTOLD = "Validating arguments"
