@@ -19,6 +19,7 @@ _HOST = re.compile(r"\A[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
 _USER = re.compile(r"\A[a-z_][a-z0-9_-]{0,31}\Z")
 _KEY = re.compile(r"\A(ssh-ed25519|ecdsa-sha2-nistp(?:256|384|521)|ssh-rsa) ([A-Za-z0-9+/]+={0,2})\Z")
 _RUN = re.compile(r"\A[0-9a-f-]{36}:[0-9]{1,9}\Z")
+STACK_MARKS = ("PUMASI_STACK", "PUMASI_TESTS")
 # A Unix socket's path may have 107 bytes, of which ssh takes 17 while it opens its control socket.
 _SOCKET_LENGTH = 107 - 17
 
@@ -122,6 +123,8 @@ class Workspace:
         """All that Ansible's processes get: nothing of ours but what is named here."""
         home = self.path / "home"
         return {
+            # Whose stack it is: stopping that ends also what its runs left.
+            **{name: os.environ[name] for name in STACK_MARKS if name in os.environ},
             RUN: self.run,
             OWNER: self.owner,
             "PATH": f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

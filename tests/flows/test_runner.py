@@ -312,7 +312,8 @@ def test_what_a_killed_flow_left_is_ended_by_the_next_attempt(killed: str) -> No
     assert marked(killed)
     assert reap(str(uuid.uuid4()), before=9, root=root()) == 0
     assert marked(killed)
-    assert reap(subject, before=3, root=root()) >= 5
+    # How many there are depends on how far the closing of the terminal has got.
+    assert reap(subject, before=3, root=root()) >= 1
     assert nothing_left(killed)
 
 
@@ -323,7 +324,7 @@ def test_what_a_killed_flow_left_is_ended_when_a_worker_starts(killed: str, tmp_
     runner = threading.Thread(target=lambda: play(path, run_id=living, emit=seen, stop=stop.is_set))
     runner.start()
     seen.wait_for("Hold on to everything", "started")
-    assert reap_orphans(root=root()) >= 5
+    assert reap_orphans(root=root()) >= 1
     assert nothing_left(killed)
     assert marked(living)
     assert workspaces_of(living)

@@ -44,7 +44,7 @@ class Command(BaseCommand):
             self._show(state, options["hosts"])
         except KeyboardInterrupt:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            self.stdout.write("\nInterrupted: everything is being stopped.")
+            self._say("\nInterrupted: everything is being stopped.")
             bootstrap = settings.BASE_DIR / "catalog" / "stack" / "bootstrap.py"
             subprocess.run([sys.executable, "-I", str(bootstrap), "stop"], check=False)
             raise SystemExit(130) from None
