@@ -243,6 +243,9 @@ def purge_packages() -> None:
         ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120", "purge", *sorted(ours)],
         DEBIAN_FRONTEND="noninteractive",
     )
+    for path in (NO_CLUSTER.parent, NO_CLUSTER.parent.parent):
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
     say(f"removed the {len(ours)} Debian packages that had been installed", since)
 
 
