@@ -23,6 +23,9 @@ from catalog.tenancy.policy import Actor, actor_for, system
 NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 """The instant tests begin at."""
 
+PASSWORD = "four-cats-on-a-mat"
+"""Of every person the tests make."""
+
 TESTER = system("test")
 BASELINE = {"packages": ["openssh-server"], "users": ["ops", "root"], "paths": {}}
 SERVICES = Path(__file__).resolve().parent.parent / "playbooks" / "services"
@@ -74,15 +77,13 @@ class UserFactory(factory.django.DjangoModelFactory):
         model = User
         skip_postgeneration_save = True
 
-    PASSWORD = "four-cats-on-a-mat"
-
     username = factory.Sequence(lambda n: f"person-{n}")
     email = factory.LazyAttribute(lambda user: f"{user.username}@group.example")
     language = "en"
 
     @classmethod
     def _create(cls, model_class: type[User], *args: Any, **kwargs: Any) -> User:
-        password = kwargs.pop("password", cls.PASSWORD)
+        password = kwargs.pop("password", PASSWORD)
         return model_class.objects.create_user(*args, password=password, **kwargs)
 
     @factory.post_generation
