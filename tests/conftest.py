@@ -1,8 +1,11 @@
 """The named cast. Capital and Card are affiliates; Mallory belongs to a third and must never see anything of theirs."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
+from django.conf import settings
+from django.utils import translation
 
 from catalog.pool.models import Zone
 from catalog.tenancy.models import Project, Role, Tenant, User
@@ -17,6 +20,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("postgresql"):
             item.add_marker(elsewhere)
+
+
+@pytest.fixture(autouse=True)
+def speaks_english() -> Iterator[None]:
+    """A page asked for in Korean leaves its thread speaking Korean; the next test must not hear it."""
+    with translation.override(settings.LANGUAGE_CODE):
+        yield
 
 
 @pytest.fixture

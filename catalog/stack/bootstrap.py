@@ -200,19 +200,8 @@ def install_packages(goal: str) -> None:
     try:
         with nothing_starts():
             run_logged("apt", [*apt, "update"], **quiet)
-            run_logged(
-                "apt",
-                [
-                    *apt,
-                    "-o",
-                    "APT::Keep-Downloaded-Packages=false",
-                    "install",
-                    "-y",
-                    "--no-install-recommends",
-                    *missing,
-                ],
-                **quiet,
-            )
+            install = ["-o", "APT::Keep-Downloaded-Packages=false", "install", "-y", "--no-install-recommends"]
+            run_logged("apt", [*apt, *install, *missing], **quiet)
     finally:
         ours = set(json.loads(RECORD.read_text(encoding="utf-8"))) if RECORD.exists() else set()
         ours |= installed_packages() - before
