@@ -22,5 +22,5 @@ import flows.reclaim
 import flows.sweep
 import flows.wipe
 
-LOADED = (ansible_runner, prefect, flows)
+LOADED = (ansible_runner, prefect, flows, flows.forked.own_client())
 """Named so that the imports have a use that readers and linters see."""

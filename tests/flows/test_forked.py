@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from prefect._internal import control_listener
 from prefect.engine import handle_engine_signals
-from prefect.flow_engine import load_flow_run, run_flow
+from prefect.flow_engine import FlowRunEngine, run_flow_sync
 from prefect.runner._control_channel import ControlChannel
 from prefect.runner._flow_run_executor import FlowRunExecutor, FlowRunExecutorContext
 from prefect.runner._process_manager import ProcessHandle, create_isolated_termination_scope
@@ -42,9 +42,19 @@ def test_prefects_private_parts_are_as_we_use_them() -> None:
     assert parameters(create_isolated_termination_scope) == ["pid"]
     assert parameters(ProcessWorker.run) == ["self", "flow_run", "configuration", "task_status"]
     assert parameters(handle_engine_signals) == ["flow_run_id"]
-    assert parameters(load_flow_run) == ["flow_run_id"]
+    assert parameters(FlowRunEngine)[:3] == ["flow", "parameters", "flow_run"]
+    assert parameters(FlowRunEngine.setup_flow_run_suspension_request) == ["self"]
+    assert parameters(FlowRunEngine._get_flow_run_suspension_request) == ["self"]
+    assert isinstance(FlowRunEngine.heartbeat_seconds, property)
     assert parameters(control_listener.configure_from_env) == []
-    assert {"flow", "flow_run", "error_logger"} <= set(parameters(run_flow))
+    loop = inspect.getsource(run_flow_sync)
+    for used in (
+        "with engine.start():",
+        "while engine.is_running():",
+        "with engine.run_context():",
+        "engine.call_flow_fn()",
+    ):
+        assert used in loop
     source = inspect.getsource(ProcessWorker.run)
     for used in (
         "FlowRunExecutorContext()",
