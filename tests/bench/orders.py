@@ -29,9 +29,7 @@ def first_task(stage: Stage, *, orders: int, say: Callable[[str], None]) -> None
     """One order after the other on an idle system, an empty ``ansible-playbook`` after each."""
     stage.ended(_placed(stage, 0))  # the first one of a fresh stack opens connections that later ones find open
     empty_play()
-    seen = Comparison(
-        "order accepted → first task, idle", "empty ansible-playbook (the floor)", "p95 ≤ 2 s, floor + 1 s aimed at"
-    )
+    seen = Comparison("order accepted → first task", "empty playbook", "p95 ≤ 2 s, aim: floor + 1 s")
     legs: list[list[float]] = []
     for number in range(orders):
         placed = _placed(stage, number)
@@ -61,9 +59,7 @@ def queued(stage: Stage, *, orders: int, say: Callable[[str], None]) -> None:
     accepted = time.time() - began
     for one in placed:
         stage.ended(one, within=60 + 20 * orders)
-    waited = Comparison(
-        f"order accepted → first task, {orders} at once", "(max: the one that waited longest)", "none starves"
-    )
+    waited = Comparison(f"order accepted → first task, {orders} at once", bar="none starves: see max")
     for one in placed:
         waited.add(stage.first_task(one) - one.accepted)
     delivered = max(stage.active(one) for one in placed) - began
