@@ -77,13 +77,8 @@ def _has_namespaces() -> bool:
 
 
 def _memory_mb() -> int:
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) // 1024
-    except OSError:
-        return 0
-    return 0
+    lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines() if Path("/proc/meminfo").exists() else []
+    return next((int(line.split()[1]) // 1024 for line in lines if line.startswith("MemAvailable:")), 0)
 
 
 def doctor(goal: str) -> list[str]:
@@ -176,13 +171,8 @@ def run_logged(name: str, words: list[str], **extra: str) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         code = subprocess.run(
-            words,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, **extra},
-            check=False,
-        ).returncode
+            words, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env={**os.environ, **extra}, check=False
+        ).returncode  # fmt: skip
     if code != 0:
         tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
         raise SystemExit(f"{' '.join(words[:3])} … failed ({code}); the end of {log}:\n{tail}")
