@@ -314,8 +314,10 @@ def sweep_tests() -> None:
     """End what tests of this checkout left: processes, hosts, networks, files. Nothing of theirs must be running."""
     directory = test_directory()
     _processes()["end_marked"](tests_mark(), variable=TESTS)
-    for settings in directory.rglob("rack.conf"):
-        _rack_clean(settings.parent)
+    for place, folders, files in os.walk(directory):
+        if "rack.conf" in files:
+            folders.clear()  # what lies below goes with the rack
+            _rack_clean(Path(place))
     server = _processes()["mark_of"](directory)
     for path in (directory, *directory.parent.glob(f"pumasi-pg-{server}-*")):
         shutil.rmtree(path, ignore_errors=True)
