@@ -4,12 +4,16 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.rack.driver import PLAYBOOKS, Rack
+
+# Not in a run's workspace: ssh refuses control sockets whose path has more than 107 characters.
+SOCKETS = tempfile.TemporaryDirectory(prefix="cp-", dir="/tmp")
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def prepare(
         "ANSIBLE_GATHERING": "explicit",
         "ANSIBLE_ROLES_PATH": str(PLAYBOOKS / "roles"),
         "ANSIBLE_SSH_ARGS": ssh,
-        "ANSIBLE_SSH_CONTROL_PATH_DIR": f"{workspace}/cp",
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": tempfile.mkdtemp(dir=SOCKETS.name),
         "ANSIBLE_SHOW_CUSTOM_STATS": "1",
         "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default",
         "ANSIBLE_NOCOLOR": "1",
