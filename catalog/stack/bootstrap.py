@@ -299,11 +299,15 @@ def test_directory() -> Path:
     return Path(tempfile.gettempdir()) / f"pumasi-tests-{tests_mark()}"
 
 
+def _rack_environment(state: Path) -> dict[str, str]:
+    """A rack that exists knows its own settings; the caller's, meant for another, must not contradict them."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RACK_")}
+    return {**kept, "RACK_STATE": str(state)}
+
+
 def _rack_clean(state: Path) -> None:
     for _twice in range(2):  # a host whose monitor was killed goes at the second time
-        result = subprocess.run(
-            [str(RACK / "rack"), "clean"], env={**os.environ, "RACK_STATE": str(state)}, check=False
-        )
+        result = subprocess.run([str(RACK / "rack"), "clean"], env=_rack_environment(state), check=False)
     if result.returncode != 0:
         raise SystemExit(
             f"The rack in {state} could not be taken down, so nothing more was removed; see the lines above."
@@ -334,7 +338,7 @@ def stop() -> None:
     say("the stack is stopped", since)
     if (STATE / "rack" / "hosts").is_dir():
         since = time.monotonic()
-        rack = {**os.environ, "RACK_STATE": str(STATE / "rack")}
+        rack = _rack_environment(STATE / "rack")
         listing = subprocess.run(
             [str(RACK / "rack"), "ls"], env=rack, capture_output=True, text=True, check=False
         ).stdout
