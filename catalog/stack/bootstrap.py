@@ -305,12 +305,6 @@ def _rack_environment(state: Path) -> dict[str, str]:
     return {**kept, "RACK_STATE": str(state)}
 
 
-def _rack_environment(state: Path) -> dict[str, str]:
-    """For the rack of this state directory, which knows its own name and network, whatever the caller set for another."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("RACK_")}
-    return {**kept, "RACK_STATE": str(state)}
-
-
 def _rack_clean(state: Path) -> None:
     for _twice in range(2):  # a host whose monitor was killed goes at the second time
         result = subprocess.run([str(RACK / "rack"), "clean"], env=_rack_environment(state), check=False)
