@@ -1,6 +1,6 @@
 """From a bare Debian to a virtual environment, and back: what `make` calls.
 
-    python3 catalog/stack/bootstrap.py demo | test | check | bench | stop | clean
+    python3 catalog/stack/bootstrap.py demo | test | test-rack | check | bench | stop | clean
 
 Standard library only, and no import of the package: it runs before the virtual environment exists. First it looks whether the
 machine can do what is asked; if not, it says so, names what works instead, and has changed nothing.
@@ -36,14 +36,15 @@ NO_CLUSTER = Path("/etc/postgresql-common/createcluster.d/pumasi.conf")
 TESTS = "PUMASI_TESTS"
 """Every process that tests start carries this variable, so that none outlives them."""
 
-HOSTS_WANTED = ("demo", "test", "bench")
+HOSTS_WANTED = ("demo", "test", "test-rack", "bench")
 LOCKS = {
     "demo": "requirements.txt",
     "test": "requirements-dev.txt",
+    "test-rack": "requirements-dev.txt",
     "check": "requirements-dev.txt",
     "bench": "requirements-dev.txt",
 }
-NEEDED_GB = {"demo": 3, "test": 6, "bench": 6, "check": 2}
+NEEDED_GB = {"demo": 3, "test": 6, "test-rack": 6, "bench": 6, "check": 2}
 NEEDED_MB = 2000
 CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache", ".hypothesis", ".ansible")
 
@@ -379,7 +380,7 @@ def main() -> None:
         os.chdir(ROOT)
         os.execve(words[0], words, environment)  # noqa: S606  # so that Ctrl-C and exit codes are its own
     else:
-        raise SystemExit("usage: bootstrap.py demo | test | check | bench | stop | clean")
+        raise SystemExit("usage: bootstrap.py demo | test | test-rack | check | bench | stop | clean")
 
 
 if __name__ == "__main__":

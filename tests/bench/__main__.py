@@ -23,6 +23,7 @@ django.setup()
 
 from django.conf import settings  # noqa: E402  # only after setup
 
+from catalog.stack.client import ApiError, TooSlow  # noqa: E402
 from catalog.stack.supervisor import StackError  # noqa: E402
 from tests.bench import machine  # noqa: E402
 from tests.bench.builds import builds  # noqa: E402
@@ -116,7 +117,7 @@ def main() -> int:
     except KeyboardInterrupt:
         say("Interrupted; everything that was started has been stopped.")
         return 130
-    except (BenchFailed, PostgresMissing, StackError, RackError) as error:
+    except (BenchFailed, PostgresMissing, StackError, RackError, ApiError, TooSlow) as error:
         print(
             f"{error}\nThe bench failed; logs of its stack, if it came so far, are in {home / 'logs'}.", file=sys.stderr
         )

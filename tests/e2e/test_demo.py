@@ -16,7 +16,7 @@ from catalog.stack import environment, supervisor
 from catalog.stack.processes import mark_of, marked
 from tests.rack.driver import Rack
 
-pytestmark = [pytest.mark.stack, pytest.mark.rack]
+pytestmark = [pytest.mark.stack, pytest.mark.rack, pytest.mark.soak]
 
 STEPS = (
     r"4 hosts are up: zone-a-01, zone-a-02, zone-b-01, zone-b-02",

@@ -1,4 +1,4 @@
-"""``python -m tests.harness.suite test|check``: the whole suite, from an installed environment to pytest's closing line.
+"""``python -m tests.harness.suite test|test-rack|check``: the suite, from an installed environment to pytest's closing line.
 
 ``check`` is everything that needs neither root nor hosts, on SQLite, with the linters. ``test`` is that, and then everything on
 PostgreSQL, with real hosts and whole stacks. Whatever happens, nothing is left running.
@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from types import FrameType
 
@@ -21,6 +21,8 @@ SETTINGS = ("PUMASI_", "PREFECT_", "RACK_", "DATABASE_URL", "REDIS_URL", "DJANGO
 WITHOUT_HOSTS = "not rack and not stack and not postgresql"
 OTHERWISE_CHECKED = "tests/architecture"
 """The linters and the rules of the house say the same on every database."""
+FACES = ("tests/api", "tests/web", "tests/admin")
+"""On PostgreSQL ``make test`` tries them through the whole stack, ``make test-rack`` each by itself too."""
 
 
 def say(text: str) -> None:
@@ -84,12 +86,22 @@ def check(suite: Suite) -> int:
 
 
 def everything(suite: Suite) -> int:
-    """:func:`check`, and then all tests on PostgreSQL with real hosts. The image of the hosts is built meanwhile."""
+    """:func:`check`, and then PostgreSQL with real hosts, without the longest stories."""
+    return on_hosts(suite, "-m", "not soak", *(f"--ignore={face}" for face in FACES), first=check)
+
+
+def long_stories(suite: Suite) -> int:
+    """Every test there is, on PostgreSQL with real hosts."""
+    return on_hosts(suite)
+
+
+def on_hosts(suite: Suite, *words: str, first: Callable[[Suite], int] | None = None) -> int:
+    """Tests on PostgreSQL with real hosts. The image of the hosts is built while ``first`` runs."""
     rack = bootstrap.STATE / "rack"
     image = None
     if not (rack / "image" / "digest").exists():
         image = suite.start([str(bootstrap.RACK / "rack"), "image"], RACK_STATE=str(rack))
-    failed = check(suite)
+    failed = first(suite) if first else 0
     if image is not None and image.wait() != 0:
         say("The image of the rack's hosts could not be built; see above.")
         return image.returncode
@@ -97,15 +109,15 @@ def everything(suite: Suite) -> int:
         postgres = server.enter_context(Postgres(bootstrap.test_directory()))
         say("\n== on PostgreSQL, with real hosts and whole stacks ==")
         more = {"DATABASE_URL": postgres.url("pumasi"), "RACK_IMAGE": str(rack / "image")}
-        return suite.pytest(f"--ignore={OTHERWISE_CHECKED}", **more) or failed
+        return suite.pytest(f"--ignore={OTHERWISE_CHECKED}", *words, **more) or failed
 
 
 def main() -> int:
     """Run what the one argument names; the exit code says whether all passed."""
-    goals = {"check": check, "test": everything}
+    goals = {"check": check, "test": everything, "test-rack": long_stories}
     goal = goals.get(sys.argv[1] if len(sys.argv) == 2 else "")
     if goal is None:
-        raise SystemExit("usage: python -m tests.harness.suite test|check")
+        raise SystemExit("usage: python -m tests.harness.suite test|test-rack|check")
 
     def interrupted(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
