@@ -33,6 +33,7 @@ from tests.bench.stage import BenchFailed, Stage, stage  # noqa: E402
 from tests.harness.postgres import Postgres, PostgresMissing  # noqa: E402
 from tests.rack.driver import RackError  # noqa: E402
 
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 NAMES = ("claims", "build", "first-task", "queued")
 TITLES = {
     "claims": "Claims per second on PostgreSQL",
@@ -89,6 +90,9 @@ def _arguments() -> argparse.Namespace:
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    # Once is enough: a second one would cut the clearing up short.
+    for each in STOPPING:
+        signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
@@ -96,8 +100,8 @@ def main() -> int:
     """Measure what was asked for. 0: done; 1: something did not work; 130: interrupted. Whatever it is, nothing is left."""
     given = _arguments()
     wanted = given.only or list(NAMES)
-    # Also a plain kill must take the rack and the stack down.
-    signal.signal(signal.SIGTERM, _stop)
+    for each in STOPPING:
+        signal.signal(each, _stop)
     home = Path(settings.STATE_DIR).resolve() / "bench"
     home.mkdir(parents=True, exist_ok=True)
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"

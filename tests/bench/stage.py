@@ -18,6 +18,7 @@ import httpx
 import psycopg
 
 from catalog.stack import environment
+from catalog.stack import supervisor as supervision
 from tests.harness.postgres import database
 from tests.harness.stack import Stack, running, until
 from tests.rack.driver import PLAYBOOKS, Rack
@@ -184,9 +185,13 @@ def stage(home: Path, server_url: str) -> Iterator[Stage]:
     rack = Rack(
         home / "rack", os.environ.get("RACK_NAME", "pumasibench"), os.environ.get("RACK_SUBNET", "10.86.0"), image
     )
+    # What a bench left that was killed.
+    if (home / "stack").exists():
+        supervision.stop(home / "stack")
     if rack.state.exists():
         rack.clean()
-    shutil.rmtree(home / "logs", ignore_errors=True)
+    for remains in (home / "stack", home / "logs"):
+        shutil.rmtree(remains, ignore_errors=True)
     # Ansible's control sockets need a short path.
     with tempfile.TemporaryDirectory(prefix="pumasi-bench-", dir="/tmp") as short:
         try:
