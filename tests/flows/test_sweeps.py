@@ -3,9 +3,11 @@
 import time
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from catalog.dispatch.errors import PrefectUnavailable
 from tests.flows.engine import Engine
 from tests.flows.plays import until
 
@@ -19,8 +21,18 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 def states(engine: Engine) -> Counter[str]:
     """How many runs of the sweep that were due are in which state."""
-    with engine.prefect() as prefect:
-        runs = prefect._ok("POST", "/flow_runs/filter", {"flows": {"name": {"any_": ["sweep"]}}, "limit": 200})
+    runs: list[dict[str, Any]] = []
+
+    def answered() -> bool:
+        try:
+            with engine.prefect() as prefect:
+                asked = {"flows": {"name": {"any_": ["sweep"]}}, "limit": 200}
+                runs[:] = prefect._ok("POST", "/flow_runs/filter", asked)
+        except PrefectUnavailable:  # its SQLite is locked now and then; the relay tries again, too
+            return False
+        return True
+
+    assert until(answered, 60), engine.log("server")
     return Counter(
         run["state_type"]
         for run in runs

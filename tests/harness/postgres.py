@@ -123,11 +123,13 @@ class Postgres:
 def database(server_url: str, name: str) -> Iterator[str]:
     """A fresh database on the server of this address; dropped at the end, also when somebody is still connected."""
     assert name.isidentifier()
-    with psycopg.connect(server_url, autocommit=True) as connection:
+    server = server_url.rpartition("/")[0]
+    # Of the database in the address it is not known whether anybody has made it yet; this one is always there.
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         connection.execute(f"CREATE DATABASE {name}")
     try:
-        yield server_url.rpartition("/")[0] + f"/{name}"
+        yield f"{server}/{name}"
     finally:
-        with psycopg.connect(server_url, autocommit=True) as connection:
+        with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
             connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")

@@ -57,17 +57,9 @@ class Suite:
         return process
 
     def pytest(self, *words: str, **more: str) -> int:
-        """Run pytest on both cores; returns its exit code.
-
-        What failed is tried once more, alone and one at a time: tests of real hosts have deadlines, and a machine that was
-        busy with something else must not fail the product. Both summaries are printed; a second failure is one.
-        """
+        """Run pytest on both cores; returns its exit code."""
         command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.harness.grouping"]
-        code = self.start([*command, "-n", "2", "--dist", "loadgroup", *words], **more).wait()
-        if code != 1:
-            return code
-        say("\n== what failed, once more, one at a time ==")
-        return self.start([*command, "--last-failed", "--last-failed-no-failures", "none", *words], **more).wait()
+        return self.start([*command, "-n", "2", "--dist", "loadgroup", *words], **more).wait()
 
     def end(self) -> None:
         """End everything that is still running, hosts and networks too."""
