@@ -173,7 +173,9 @@ def test_our_own_manifests_are_valid_and_on_sale_after_the_command() -> None:
         assert offerings.validate_parameters(plan, {}) == {
             name: each["default"] for name, each in offerings.parameter_schema(plan)["properties"].items()
         }
-        assert offerings.usual_seconds(plan) == sum(plan.version.manifest["steps"][step] for step in ("provision", "verify"))
+        assert offerings.usual_seconds(plan) == sum(
+            plan.version.manifest["steps"][step] for step in ("provision", "verify")
+        )
 
 
 def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
