@@ -1,18 +1,16 @@
 """Take a machine into the pool: learn its key, then read what it really is."""
 
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import structlog
-from django.conf import settings
 from prefect import flow
 from prefect.client.schemas.objects import State
 
 from catalog.reclaim import fulfilment
 from catalog.reclaim.fulfilment import HostAssignment
 from flows.tasks.host_keys import scan
-from flows.tasks.work import GivenUp, Work, code_of, conduct, detail_of
+from flows.tasks.work import GivenUp, Work, code_of, conduct, detail_of, hosts_step
 
 
 @flow(name="enrol")
@@ -30,7 +28,7 @@ def _enrol(work: Work, host: HostAssignment) -> str:
     target = work.report(fulfilment.learn_key, public_key=key)
     if target.known_key != key:
         raise GivenUp("host-key-changed", "The host shows another key than the one learnt for it.")
-    seen = work.play("inspect", Path(settings.PLAYBOOKS_DIR) / "hosts" / "inspect.yml", host, target=target)
+    seen = work.play([hosts_step("inspect")], host, target=target)
     if not seen.ok:
         raise GivenUp(code_of(seen), detail_of(seen))
     what = {name: seen.outputs[name] for name in ("facts", "traits", "baseline")}

@@ -11,7 +11,7 @@ from catalog.orders import fulfilment
 from catalog.orders.assignments import Assignment
 from catalog.orders.errors import CancelRequested
 from flows.runner.run import Result, Status
-from flows.tasks.taking_down import playbook, take_down
+from flows.tasks.taking_down import steps, take_down
 from flows.tasks.work import GivenUp, Work, code_of, conduct, detail_of
 
 
@@ -32,14 +32,11 @@ def _provision(work: Work, order: Assignment) -> str:
 
 def _deliver(work: Work, order: Assignment) -> bool:
     """Build and verify. False: it must be undone, and the order knows why."""
-    built = work.play("provision", playbook(order, "provision"), order)
+    built = work.play(steps(order, "provision", "verify"), order)
     if not built.ok:
-        return _undo(work, built, failed="playbook-failed")
-    proven = work.play("verify", playbook(order, "verify"), order)
-    if not proven.ok:
-        return _undo(work, proven, failed="verify-failed")
+        return _undo(work, built, failed="verify-failed" if built.step == "verify" else "playbook-failed")
     try:
-        work.report(fulfilment.succeed_create, outputs={**built.outputs, **proven.outputs})
+        work.report(fulfilment.succeed_create, outputs=built.outputs)
     except CancelRequested:
         work.report(fulfilment.enter_undo, code="cancelled", detail="Cancelled when the build had just ended.")
         return False

@@ -1,17 +1,15 @@
 """Erase a host as a whole, learn its new key, and prove that it is clean."""
 
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import structlog
-from django.conf import settings
 from prefect import flow
 from prefect.client.schemas.objects import State
 
 from catalog.reclaim import fulfilment
 from catalog.reclaim.fulfilment import HostAssignment
-from flows.tasks.work import GivenUp, Work, code_of, conduct, detail_of
+from flows.tasks.work import GivenUp, Work, code_of, conduct, detail_of, hosts_step
 
 
 @flow(name="wipe")
@@ -37,7 +35,7 @@ def _erase(work: Work, host: HostAssignment) -> HostAssignment:
 
 
 def _play(work: Work, step: str, host: HostAssignment) -> dict[str, Any]:
-    result = work.play(step, Path(settings.PLAYBOOKS_DIR) / "hosts" / f"{step}.yml", host, on_host=step != "wipe")
+    result = work.play([hosts_step(step)], host, on_host=step != "wipe")
     if not result.ok:
         raise GivenUp(code_of(result), detail_of(result))
     return result.outputs

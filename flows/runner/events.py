@@ -2,7 +2,7 @@
 
 import re
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,15 +36,18 @@ class Entry:
 class Watcher:
     """Listens to one run: hands entries on at once, and remembers what the result is made of.
 
-    :param step: what the run is for, such as ``provision``; it stands in every entry.
+    :param steps: what each playbook of the run is for, such as ``provision``, in their order. Each step is told when it begins
+        (the first at once), and its name stands in the entries of its tasks.
     :param emit: receives each entry in the order of happening; must return quickly and not raise.
     """
 
-    def __init__(self, step: str, redactor: Redactor, emit: Callable[[Entry], None]) -> None:
-        self._step = step
+    def __init__(self, steps: Sequence[str], redactor: Redactor, emit: Callable[[Entry], None]) -> None:
+        self._following = deque(steps)
+        self._playbooks = 0
         self._redactor = redactor
         self._emit = emit
         self._said: deque[str] = deque(maxlen=20)
+        self._enter()
         self.outputs: dict[str, Any] = {}
         self.failed_task: str | None = None
         self.failure: str | None = None
@@ -57,6 +60,10 @@ class Watcher:
         data = event.get("event_data") or {}
         if kind in _STATUS:
             self._task(_STATUS[kind], data)
+        elif kind == "playbook_on_start":
+            self._playbooks += 1
+            if self._playbooks > 1:
+                self._enter()
         elif kind == "playbook_on_stats":
             outputs = (data.get("artifact_data") or {}).get("pumasi_outputs")
             self.outputs = outputs if isinstance(outputs, dict) else {}
@@ -66,6 +73,11 @@ class Watcher:
             if said:
                 self._said.append(said)
         return False
+
+    def _enter(self) -> None:
+        """The next step begins."""
+        self.step = self._following.popleft()
+        self._emit(Entry("phase", {"phase": self.step}))
 
     def last_words(self) -> str:
         """What Ansible said outside of any task: why it could not even begin."""
@@ -88,7 +100,7 @@ class Watcher:
             Entry(
                 "task",
                 {
-                    "step": self._step,
+                    "step": self.step,
                     "play": self._redactor.text(str(data.get("play") or "")),
                     "task": task,
                     "host": self._redactor.text(str(data.get("host") or "")),

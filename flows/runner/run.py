@@ -1,8 +1,8 @@
-"""One playbook, from nothing to its result, with nothing left behind."""
+"""One run of Ansible, from nothing to its result, with nothing left behind."""
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -42,13 +42,15 @@ class Status(StrEnum):
 class Result:
     """What became of a run.
 
+    :param step: the last one that was begun.
     :param task: the task that failed, None if none did (or none was begun).
     :param message: why, redacted; empty when all went well.
-    :param outputs: what the playbook handed back as ``pumasi_outputs``; empty unless the status is ok.
+    :param outputs: what the playbooks handed back as ``pumasi_outputs``; empty unless the status is ok.
     :param seconds: wall time, removal of the workspace included.
     """
 
     status: Status
+    step: str = ""
     task: str | None = None
     message: str = ""
     outputs: dict[str, Any] = field(default_factory=dict)
@@ -60,12 +62,23 @@ class Result:
 
 
 @dataclass(frozen=True)
+class Step:
+    """One playbook of a run.
+
+    :param name: what for, such as ``provision``; stands in the entries.
+    :param playbook: absolute path.
+    """
+
+    name: str
+    playbook: Path
+
+
+@dataclass(frozen=True)
 class Play:
     """What to run.
 
     :param run: ``<subject uuid>:<attempt>``; marks every process of the run, here and on the host.
-    :param step: what for, such as ``provision``; stands in the entries.
-    :param playbook: absolute path.
+    :param steps: one after the other in one start of Ansible, since each start costs a second; none follows one that failed.
     :param roles: directory of roles.
     :param values: the ``pumasi`` document; what users typed is only ever data in it.
     :param login: the host; None if the playbook only works on this machine.
@@ -74,8 +87,7 @@ class Play:
     """
 
     run: str
-    step: str
-    playbook: Path
+    steps: Sequence[Step]
     roles: Path
     values: dict[str, Any]
     login: Login | None
@@ -85,7 +97,7 @@ class Play:
 
 
 def run(play: Play, *, emit: Callable[[Entry], None], stop: Callable[[], bool], now: datetime) -> Result:
-    """Run the playbook and wait for its end, its stop, or its deadline.
+    """Run the playbooks and wait for their end, its stop, or its deadline.
 
     Whatever happens (an exception in this thread included, such as Prefect's on SIGTERM), no process of the run lives on and
     the workspace is gone when this returns.
@@ -99,7 +111,7 @@ def run(play: Play, *, emit: Callable[[Entry], None], stop: Callable[[], bool], 
         return Result(Status.TIMEOUT, message="The deadline had passed before the playbook was started.")
     began = time.monotonic()
     redactor = Redactor(play.secrets)
-    watcher = Watcher(play.step, redactor, emit)
+    watcher = Watcher([step.name for step in play.steps], redactor, emit)
     with Workspace(play.run, login=play.login, values=play.values, ssh_key=play.ssh_key) as workspace:
         process = _Process(_configuration(play, workspace), watcher)
         try:
@@ -157,13 +169,15 @@ def _configuration(play: Play, workspace: Workspace) -> RunnerConfig:
     configuration = RunnerConfig(
         private_data_dir=str(workspace.path),
         project_dir=str(workspace.path / "home"),
-        playbook=str(play.playbook),
+        playbook=str(play.steps[0].playbook),
         inventory=str(workspace.inventory),
         fact_cache_type="memory",
         quiet=True,
         suppress_output_file=True,
     )
     configuration.prepare()
+    # ansible-playbook takes several, ansible-runner names one; it stands last.
+    configuration.command.extend(str(step.playbook) for step in play.steps[1:])
     configuration.pexpect_timeout = 0.2
     # ansible-runner starts from a copy of our own environment, with every secret in it.
     given = workspace.environment(play.roles)
@@ -176,9 +190,9 @@ def _result(process: _Process, watcher: Watcher, stopped: Status | None, seconds
         with suppress(OSError):  # what killing its processes did to ansible-runner is of no interest
             _ = process.rc
         reason = "The run was cancelled." if stopped is Status.CANCELLED else "The deadline passed."
-        return Result(stopped, task=watcher.current_task, message=reason, seconds=seconds)
+        return Result(stopped, watcher.step, task=watcher.current_task, message=reason, seconds=seconds)
     if process.rc == 0:
-        return Result(Status.OK, outputs=watcher.outputs, seconds=seconds)
+        return Result(Status.OK, watcher.step, outputs=watcher.outputs, seconds=seconds)
     status = Status.UNREACHABLE if watcher.unreachable else Status.FAILED
     message = watcher.failure or watcher.last_words() or "Ansible ended without saying why."
-    return Result(status, task=watcher.failed_task, message=message, seconds=seconds)
+    return Result(status, watcher.step, task=watcher.failed_task, message=message, seconds=seconds)

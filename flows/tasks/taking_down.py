@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 
 from catalog.orders.assignments import Assignment
+from flows.runner.run import Step
 from flows.tasks.work import GivenUp, Work, code_of, detail_of
 
 
@@ -15,19 +16,19 @@ def take_down(work: Work, order: Assignment, *, undoing: bool) -> dict[str, Any]
     :param undoing: a build is undone: it goes on although somebody wishes to cancel.
     :raises GivenUp: it could not be taken down, or not be proven clean. What it holds stays claimed.
     """
-    for step in ("decommission", "residue"):
-        result = work.play(step, playbook(order, step), order, undoing=undoing)
-        if not result.ok:
-            raise GivenUp(code_of(result), detail_of(result))
+    result = work.play(steps(order, "decommission", "residue"), order, undoing=undoing)
+    if not result.ok:
+        raise GivenUp(code_of(result), detail_of(result))
     residue = result.outputs.get("residue")
     if not isinstance(residue, dict) or residue.get("clean") is not True or residue.get("findings"):
         raise GivenUp("residue-found", describe(residue))
     return residue
 
 
-def playbook(order: Assignment, step: str) -> Path:
-    """The file that the order's manifest names for ``step``."""
-    return Path(settings.PLAYBOOKS_DIR) / "services" / order.slug / order.playbooks[step]
+def steps(order: Assignment, *names: str) -> list[Step]:
+    """The playbooks that the order's manifest names for these steps."""
+    folder = Path(settings.PLAYBOOKS_DIR) / "services" / order.slug
+    return [Step(name, folder / order.playbooks[name]) for name in names]
 
 
 def describe(residue: Any) -> str:

@@ -4,6 +4,7 @@ import os
 import traceback
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,7 +25,7 @@ from catalog.pool.targets import Target
 from flows.runner.events import Entry
 from flows.runner.leftovers import reap
 from flows.runner.redact import Redactor
-from flows.runner.run import Play, Result, Status, run
+from flows.runner.run import Play, Result, Status, Step, run
 from flows.runner.workspace import BadTarget, Login, root
 from flows.tasks.heartbeat import Heartbeat
 from flows.tasks.outage import patiently
@@ -100,22 +101,20 @@ class Work:
 
     def play(
         self,
-        step: str,
-        playbook: Path,
+        steps: Sequence[Step],
         assignment: AssignmentLike,
         *,
         target: Target | None = None,
         on_host: bool = True,
         undoing: bool = False,
     ) -> Result:
-        """Run one playbook of this attempt.
+        """Run playbooks of this attempt, one after the other, up to the first that fails.
 
         :param target: the host, if it is another than the assignment's (its key may have been learnt since).
-        :param on_host: False: the playbook works on this machine only, and the host may have no known key.
+        :param on_host: False: they work on this machine only, and the host may have no known key.
         :param undoing: taking down is not stopped by a wish to cancel, nor by the order's deadline, only by its own.
         :raises Superseded: another attempt has taken over while it ran.
         """
-        self.phase(step)
         began = now()
         deadline = max(assignment.deadline, began + UNDO_TIME) if undoing else assignment.deadline
         try:
@@ -127,8 +126,7 @@ class Work:
         result = run(
             Play(
                 run=f"{self.subject}:{self.attempt}",
-                step=step,
-                playbook=playbook,
+                steps=steps,
                 roles=settings.PLAYBOOKS_DIR / "roles",
                 values=assignment.values,
                 login=login,
@@ -140,12 +138,12 @@ class Work:
             stop=lambda: self._heartbeat.superseded or (self._heartbeat.cancel and not undoing),
             now=began,
         )
-        log.info("playbook ended", step=step, status=result.status, task=result.task, seconds=result.seconds)
+        log.info("playbook ended", step=result.step, status=result.status, task=result.task, seconds=result.seconds)
         if self._heartbeat.superseded:
             raise Superseded(subject=str(self.subject), attempt=self.attempt)
         if result.status is Status.CANCELLED and now() >= assignment.deadline:
             # The sweep asks whoever is late to stop: that is no wish of a person.
-            return Result(Status.TIMEOUT, task=result.task, message="The deadline passed.", seconds=result.seconds)
+            return replace(result, status=Status.TIMEOUT, message="The deadline passed.")
         return result
 
     def report(self, call: Callable[..., Any], **facts: Any) -> Any:
@@ -157,6 +155,11 @@ class Work:
         """Report that this attempt ended badly."""
         log.warning("attempt failed", code=code)
         self.report(self._books.attempt_failed, code=code, detail=detail)
+
+
+def hosts_step(name: str) -> Step:
+    """One of the playbooks on hosts as such, whatever is built on them."""
+    return Step(name, settings.PLAYBOOKS_DIR / "hosts" / f"{name}.yml")
 
 
 def code_of(result: Result, *, failed: str = "playbook-failed") -> str:

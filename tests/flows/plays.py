@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.runner.events import Entry
-from flows.runner.run import Play, Result, run
+from flows.runner.run import Play, Result, Step, run
 from flows.runner.workspace import Login
 
 PLAYBOOKS = Path(__file__).parents[2] / "playbooks"
@@ -47,15 +47,18 @@ class Seen:
         """When the task came to this status; fails if it does not in time."""
         with self._news:
             assert self._news.wait_for(lambda: (task, status) in self.told(), seconds), self.told()
-        return next(at for at, entry in self.entries if (entry.data["task"], entry.data["status"]) == (task, status))
+        return next(at for at, entry in self.tasks() if (entry.data["task"], entry.data["status"]) == (task, status))
 
     def told(self) -> list[tuple[str, str]]:
-        return [(entry.data["task"], entry.data["status"]) for _, entry in self.entries]
+        return [(entry.data["task"], entry.data["status"]) for _, entry in self.tasks()]
+
+    def tasks(self) -> list[tuple[float, Entry]]:
+        """The entries about tasks, with their times."""
+        return [(at, entry) for at, entry in self.entries if entry.kind == "task"]
 
 
 def play(
-    path: Path,
-    *,
+    *paths: Path,
     run_id: str | None = None,
     values: dict[str, Any] | None = None,
     login: Login | None = None,
@@ -65,13 +68,14 @@ def play(
     emit: Callable[[Entry], None] = lambda entry: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Result:
-    """Run a playbook as a flow does."""
+    """Run playbooks as a flow does: the first as the step ``provision``, a second as ``verify``."""
     marked = run_id or new_run()
+    steps = [*map(Step, ("provision", "verify"), paths)]
     now = datetime.now(UTC)
     document = {"run": {"id": marked}, **(values or {})}
     return run(
         Play(
-            run=marked, step="provision", playbook=path, roles=PLAYBOOKS / "roles", values=document, login=login,
+            run=marked, steps=steps, roles=PLAYBOOKS / "roles", values=document, login=login,
             ssh_key=ssh_key, deadline=now + timedelta(seconds=seconds), secrets=secrets,
         ),
         emit=emit,

@@ -86,12 +86,12 @@ def test_tasks_are_told_by_name_with_their_result_and_outputs_come_back(tmp_path
         ("Try something that may fail", "started"), ("Try something that may fail", "ok"),
         ("Hand back", "started"), ("Hand back", "ok"),
     ]  # fmt: skip
-    changed = seen.entries[3][1]
+    changed = seen.tasks()[3][1]
     assert changed.kind == "task"
     assert set(changed.data) == {"step", "play", "task", "host", "status", "seconds", "message"}
     assert (changed.data["step"], changed.data["play"], changed.data["host"]) == ("provision", "Try", "localhost")
     assert 0 < changed.data["seconds"] < 10
-    assert seen.entries[2][1].data["seconds"] is None
+    assert seen.tasks()[2][1].data["seconds"] is None
     assert nothing_left(run_id)
 
 
@@ -112,7 +112,7 @@ def test_a_failed_task_is_named_with_its_reason(tmp_path: Path) -> None:
     assert (result.status, result.task, result.outputs) == (Status.FAILED, "Ask for the impossible", {})
     assert "the disk is full" in result.message
     assert seen.told() == [("Ask for the impossible", "started"), ("Ask for the impossible", "failed")]
-    assert seen.entries[1][1].data["message"] == result.message
+    assert seen.tasks()[1][1].data["message"] == result.message
 
 
 def test_a_rescued_failure_is_no_failure(tmp_path: Path) -> None:
@@ -153,8 +153,8 @@ def test_entries_arrive_within_a_second_of_their_happening(tmp_path: Path) -> No
     )
     assert play(playbook(tmp_path, tasks), emit=seen).ok
     happened = [float(line) for line in stamps.read_text().split()]
-    started = [at for at, entry in seen.entries if entry.data["status"] == "started"]
-    ended = [at for at, entry in seen.entries if entry.data["status"] == "changed"]
+    started = [at for at, entry in seen.tasks() if entry.data["status"] == "started"]
+    ended = [at for at, entry in seen.tasks() if entry.data["status"] == "changed"]
     assert len(started) == len(ended) == len(happened) == 4
     assert max(start - moment for start, moment in zip(started, happened, strict=True)) < 1
     assert max(end - moment - 0.3 for end, moment in zip(ended, happened, strict=True)) < 1
