@@ -1,15 +1,42 @@
-"""Which tests share a worker: those with the same hosts must, and the two sets of hosts run side by side."""
+"""Which tests share a worker, and which are worth running again on another database."""
 
 from pathlib import Path
 
 import pytest
 
-HOSTS_OF = {"rack": "hosts", "playbooks": "hosts", "flows": "stack", "e2e": "stack", "stack": "stack"}
+FOLDERS_WITH_HOSTS = ("rack", "playbooks", "flows", "e2e", "stack")
+"""Each keeps its own hosts for as long as its worker lives, so its tests stay together."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--another-database``: the rest was run on one already."""
+    parser.addoption(
+        "--another-database", action="store_true",
+        help="only tests of hosts and whole stacks, and those that the database matters to",
+    )  # fmt: skip
+
+
+def _needs_hosts(item: pytest.Item) -> bool:
+    return any(item.get_closest_marker(name) for name in ("rack", "stack"))
+
+
+def _asks_a_database(item: pytest.Item) -> bool:
+    fixtures = getattr(item, "fixturenames", ())
+    return any(item.get_closest_marker(name) for name in ("django_db", "postgresql")) or "db" in fixtures
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Give a test that needs hosts the group of its folder, before xdist reads the groups of all."""
     folder = item.path.relative_to(Path(item.config.rootpath) / "tests").parts[0]
-    needs_hosts = item.get_closest_marker("rack") or item.get_closest_marker("stack")
-    if needs_hosts and not item.get_closest_marker("xdist_group"):
-        item.add_marker(pytest.mark.xdist_group(HOSTS_OF.get(folder, "hosts")))
+    if _needs_hosts(item) and not item.get_closest_marker("xdist_group"):
+        assert folder in FOLDERS_WITH_HOSTS, f"{item.nodeid} needs hosts, and its folder has none"
+        item.add_marker(pytest.mark.xdist_group(folder))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what says the same on every database, if only another one is asked about."""
+    if not config.getoption("--another-database"):
+        return
+    kept = [item for item in items if _needs_hosts(item) or _asks_a_database(item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept

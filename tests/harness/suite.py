@@ -21,8 +21,8 @@ SETTINGS = ("PUMASI_", "PREFECT_", "RACK_", "DATABASE_URL", "REDIS_URL", "DJANGO
 WITHOUT_HOSTS = "not rack and not stack and not postgresql"
 OTHERWISE_CHECKED = "tests/architecture"
 """The linters and the rules of the house say the same on every database."""
-FACES = ("tests/api", "tests/web", "tests/admin")
-"""On PostgreSQL ``make test`` tries them through the whole stack, ``make test-rack`` each by itself too."""
+ON_CORES, ON_HOSTS = "2", "3"
+"""How many workers: tests of hosts wait more than they compute."""
 
 
 def say(text: str) -> None:
@@ -56,10 +56,10 @@ class Suite:
         self.running.append(process)
         return process
 
-    def pytest(self, *words: str, **more: str) -> int:
-        """Run pytest on both cores; returns its exit code."""
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.harness.grouping"]
-        return self.start([*command, "-n", "2", "--dist", "loadgroup", *words], **more).wait()
+    def pytest(self, workers: str, *words: str, **more: str) -> int:
+        """Run pytest side by side; returns its exit code."""
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.harness.grouping", "-n", workers]
+        return self.start([*command, "--dist", "loadgroup", *words], **more).wait()
 
     def end(self) -> None:
         """End everything that is still running, hosts and networks too."""
@@ -74,12 +74,12 @@ class Suite:
 def check(suite: Suite) -> int:
     """Linters, and every test that needs neither root nor hosts, on SQLite."""
     say("\n== on SQLite, without hosts ==")
-    return suite.pytest("-m", WITHOUT_HOSTS)
+    return suite.pytest(ON_CORES, "-m", WITHOUT_HOSTS)
 
 
 def everything(suite: Suite) -> int:
-    """:func:`check`, and then PostgreSQL with real hosts, without the longest stories."""
-    return on_hosts(suite, "-m", "not soak", *(f"--ignore={face}" for face in FACES), first=check)
+    """:func:`check`, and then on PostgreSQL all that may differ there, with real hosts, without the longest stories."""
+    return on_hosts(suite, "-m", "not soak", "--another-database", first=check)
 
 
 def long_stories(suite: Suite) -> int:
@@ -101,7 +101,7 @@ def on_hosts(suite: Suite, *words: str, first: Callable[[Suite], int] | None = N
         postgres = server.enter_context(Postgres(bootstrap.test_directory()))
         say("\n== on PostgreSQL, with real hosts and whole stacks ==")
         more = {"DATABASE_URL": postgres.url("pumasi"), "RACK_IMAGE": str(rack / "image")}
-        return suite.pytest(f"--ignore={OTHERWISE_CHECKED}", *words, **more) or failed
+        return suite.pytest(ON_HOSTS, f"--ignore={OTHERWISE_CHECKED}", *words, **more) or failed
 
 
 def main() -> int:
