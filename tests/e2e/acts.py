@@ -113,8 +113,8 @@ class Acts:
             + " ".join(f"-e {word}" for word in words)
             + " /etc /var /home /root /opt /srv /tmp 2>/dev/null || :",
         )
-        assert [line for line in (seen + contents).splitlines() if any(word in line for word in words)] == []
-        assert contents == ""
+        named = [line for line in seen.splitlines() if any(word in line for word in words)]
+        assert not named + contents.splitlines(), f"{words} still stand in {named + contents.splitlines()}"
 
 
 def psql(access: dict[str, Any], typed: str, *, password: str | None = None) -> subprocess.CompletedProcess[str]:

@@ -50,6 +50,8 @@ PLANTS = {
     "journal": Plant("logs", "logger -t app 'restored {name}'; journalctl --sync",
                      "while journalctl -q -g 'restored {name}' >/dev/null; do journalctl -q --rotate --vacuum-time=1s; done",
                      "app"),
+    # Last: what the system keeps of deleted accounts names those above, too.
+    "account": Plant("config", "useradd -M -c {id} guest2; userdel guest2", "useradd -M guest2; userdel guest2", "/etc/passwd-"),
 }  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Take one slice off the host, whatever state its build stopped in; doing it again changes nothing.
 
-Ends what runs, then removes what the residue list names, the firewall table, the unix user, and the log lines.
+Ends what runs, then removes what the residue list names, the firewall table, the unix user, and the lines that name it in logs and in the old copies of the account files.
 The system journal cannot forget single lines: when it names the slice, its closed files go as a whole.
 Fails with `unit_invalid`, `still_running` or `command_failed`.
 """
@@ -22,6 +22,8 @@ from ansible.module_utils.pumasi_traces import account_uid, journal_lines, match
 
 SECONDS_TO_END = 10
 JOURNAL_ATTEMPTS = 5
+# userdel and groupdel keep what each file said before.
+OLD_ACCOUNTS = [f"/etc/{name}-" for name in ("passwd", "group", "shadow", "gshadow", "subuid", "subgid")]
 
 
 def stop_service(module, service):
@@ -88,16 +90,16 @@ def remove_firewall(module, unit):
     return [f"firewall table pumasi_{unit}"]
 
 
-def forget_in_logs(words):
-    """Drop the lines that name the slice from text logs, in place, so that a logger keeps its open file."""
+def forget_in_texts(roots, words):
+    """Drop the lines that name the slice, in place, so that a logger keeps its open file."""
     wanted = re.compile("|".join(re.escape(word) for word in words).encode())
     cleaned = []
-    for path in naming_files(["/var/log"], words):
-        with Path(path).open("r+b") as log:
-            kept = [line for line in log if not wanted.search(line)]
-            log.seek(0)
-            log.writelines(kept)
-            log.truncate()
+    for path in naming_files(roots, words):
+        with Path(path).open("r+b") as text:
+            kept = [line for line in text if not wanted.search(line)]
+            text.seek(0)
+            text.writelines(kept)
+            text.truncate()
         cleaned.append(f"lines in {path}")
     return cleaned
 
@@ -141,7 +143,7 @@ def main():
         run(module, ["systemctl", "daemon-reload"])
     run(module, ["systemctl", "reset-failed", service], check=False)
     words = [unit, module.params["instance_id"]]
-    removed += forget_in_logs(words)
+    removed += forget_in_texts(["/var/log", *OLD_ACCOUNTS], words)
     removed += forget_in_journal(module, words)
     module.exit_json(changed=bool(removed), removed=removed)
 

@@ -186,6 +186,7 @@ def findings_of(slice_, kind):
     for path, _ in walk_files(kind.get("names_under", [])):
         if any(word in Path(path).name for word in slice_.exact):
             found.append(path)
+    found += naming_files(kind.get("ids_under", []), slice_.exact)
     found += slice_.files_naming(kind.get("text_under", []))
     return sorted(set(found))[:FINDINGS_PER_KIND]
 
