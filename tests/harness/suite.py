@@ -78,11 +78,11 @@ def check(suite: Suite) -> int:
 
 
 def everything(suite: Suite) -> int:
-    """:func:`check`, and then on PostgreSQL all that may differ there, with real hosts, without the longest stories."""
-    return on_hosts(suite, "-m", "not soak", "--another-database", first=check)
+    """:func:`check`, and then on PostgreSQL all that may differ there, with real hosts and whole stacks."""
+    return on_hosts(suite, "--another-database", first=check)
 
 
-def long_stories(suite: Suite) -> int:
+def on_postgresql(suite: Suite) -> int:
     """Every test there is, on PostgreSQL with real hosts."""
     return on_hosts(suite)
 
@@ -106,7 +106,7 @@ def on_hosts(suite: Suite, *words: str, first: Callable[[Suite], int] | None = N
 
 def main() -> int:
     """Run what the one argument names; the exit code says whether all passed."""
-    goals = {"check": check, "test": everything, "test-rack": long_stories}
+    goals = {"check": check, "test": everything, "test-rack": on_postgresql}
     goal = goals.get(sys.argv[1] if len(sys.argv) == 2 else "")
     if goal is None:
         raise SystemExit("usage: python -m tests.harness.suite test|test-rack|check")
