@@ -37,10 +37,7 @@ TESTS = "PUMASI_TESTS"
 """Every process that tests start carries this variable, so that none outlives them."""
 
 HOSTS_WANTED = ("demo", "test", "test-rack", "bench")
-LOCKS = {
-    "demo": "requirements.txt",
-    **dict.fromkeys(("test", "test-rack", "check", "bench"), "requirements-dev.txt"),
-}
+LOCKS = {"demo": "requirements.txt", **dict.fromkeys(("test", "test-rack", "check", "bench"), "requirements-dev.txt")}
 NEEDED_GB = {"demo": 3, "test": 6, "test-rack": 6, "bench": 6, "check": 2}
 NEEDED_MB = 2000
 CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache", ".hypothesis", ".ansible")
