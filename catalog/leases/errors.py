@@ -25,3 +25,20 @@ class LeaseEnded(DomainError):
 class LeaseStarted(DomainError):
     code = "lease-started"
     title = _("This service already has a lease. Extend it instead.")
+
+
+class LeaseOutlivesProject(DomainError):
+    code = "lease-outlives-project"
+    status = 422
+    title = _("A service may not stay longer than its project. Choose an earlier end, or have the project extended.")
+
+
+class ExtensionTooLong(DomainError):
+    code = "extension-too-long"
+    status = 422
+    title = _("A lease may not be extended that far at once. Choose an earlier end.")
+
+
+class NoExtensionLeft(DomainError):
+    code = "no-extension-left"
+    title = _("This lease was extended as often as it may be. Order a new service before this one ends.")

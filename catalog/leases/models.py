@@ -1,11 +1,64 @@
-"""How long an instance may stay."""
+"""How long an instance may stay, and the policies that say how long."""
 
+import uuid
+
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Coalesce
+from django.utils.translation import gettext_lazy as _
 
 from catalog.common.models import AbstractEvent, Stateful, UUIDModel
 from catalog.instances.models import ServiceInstance
 from catalog.leases.states import LeaseState
+from catalog.offerings.models import Offering
+from catalog.tenancy.models import Tenant
+
+_NOBODY = models.Value(uuid.UUID(int=0), models.UUIDField())
+_A_CENTURY = 100 * 365 * 86_400
+
+
+def _seconds(text: str) -> "models.PositiveBigIntegerField[int | None, int | None]":
+    limits = [MinValueValidator(1), MaxValueValidator(_A_CENTURY)]
+    return models.PositiveBigIntegerField(null=True, blank=True, validators=limits, help_text=text)
+
+
+class LeasePolicy(models.Model):
+    """Lengths of leases, for one affiliate or all, and one offering or all. What is left empty the next wider policy says.
+
+    Which is the more specific, and what holds in the end, says :func:`catalog.leases.limits.merged`.
+    """
+
+    tenant = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.CASCADE, related_name="lease_policies")
+    offering = models.ForeignKey(
+        Offering, null=True, blank=True, on_delete=models.CASCADE, related_name="lease_policies"
+    )
+    default_seconds = _seconds("lease of an order that names none, in seconds")
+    longest_seconds = _seconds("from the start of a lease to its end with all extensions, in seconds")
+    longest_extension_seconds = _seconds("of one extension, in seconds")
+    most_extensions = models.PositiveIntegerField(null=True, blank=True, help_text="of one lease; 0: none")
+
+    class Meta:
+        verbose_name_plural = "lease policies"
+        ordering = ("tenant", "offering")
+        constraints = [
+            models.UniqueConstraint(
+                Coalesce("tenant", _NOBODY),
+                Coalesce("offering", _NOBODY),
+                name="leasepolicy_once",
+                violation_error_message=_("There is a policy for this affiliate and this offering. Change that one."),
+            ),
+            models.CheckConstraint(
+                condition=Q(default_seconds__isnull=True)
+                | Q(longest_seconds__isnull=True)
+                | Q(default_seconds__lte=F("longest_seconds")),
+                name="leasepolicy_default_fits",
+                violation_error_message=_("The default may not be longer than the longest lease."),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.tenant.slug if self.tenant else '*'} {self.offering.slug if self.offering else '*'}"
 
 
 class Lease(UUIDModel, Stateful):
@@ -15,6 +68,7 @@ class Lease(UUIDModel, Stateful):
     state = models.CharField(max_length=10, choices=LeaseState.choices, default=LeaseState.ACTIVE)
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField(db_index=True)
+    extensions = models.PositiveIntegerField(default=0, help_text="how often it was extended")
     held_until = models.DateTimeField(null=True, blank=True)
     hold_reason = models.CharField(max_length=300, blank=True)
 

@@ -20,7 +20,7 @@ from catalog.instances import connection
 from catalog.instances.errors import AlreadyShown, NotReady
 from catalog.instances.models import ServiceInstance
 from catalog.ipam.models import Endpoint
-from catalog.leases.errors import LeaseEnded, LeaseTooLong
+from catalog.leases import errors as lease_errors
 from catalog.orders import errors, selectors, services
 
 
@@ -78,7 +78,12 @@ class Credentials(Face):
 class Lease(Face):
     """More time."""
 
-    refusals: ClassVar = {"POST": (LeaseTooLong, LeaseEnded)}
+    refusals: ClassVar = {
+        "POST": (
+            lease_errors.LeaseTooLong, lease_errors.LeaseOutlivesProject, lease_errors.ExtensionTooLong,
+            lease_errors.NoExtensionLeft, lease_errors.LeaseEnded,
+        ),
+    }  # fmt: skip
 
     @extend_schema(request=shapes.ExtendLease, responses={200: shapes.Lease})
     def post(self, request: Request, instance_id: uuid.UUID) -> Response:
