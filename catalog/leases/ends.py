@@ -6,6 +6,7 @@ from typing import Any
 from catalog.audit.gate import Happening, append_events, move
 from catalog.audit.services import record
 from catalog.leases.models import Lease, LeaseEvent
+from catalog.leases.schedule import next_notice
 from catalog.leases.states import LEASE, LeaseState
 from catalog.tenancy.policy import Actor
 
@@ -25,12 +26,15 @@ def set_end(
 ) -> None:
     """Move the end of a lease, with its event and audit entry, in the caller's transaction, which has locked it.
 
+    Notices begin anew for the new end; a lease that has more time than before is active again.
+
     :param kind: of the event; the audit entry is ``lease.<kind>``.
     :param data: what else both say.
     :param changes: other columns to set with it.
     """
     said = {"from": lease.ends_at.isoformat(), "to": ends_at.isoformat(), **(data or {})}
-    values = {"ends_at": ends_at, **changes}
+    later = ends_at > lease.ends_at
+    values = {"ends_at": ends_at, "next_notice_at": next_notice(ends_at, after=now), **changes}
     Lease.objects.filter(pk=lease.pk).update(**values)
     for name, value in values.items():
         setattr(lease, name, value)
@@ -40,6 +44,8 @@ def set_end(
         tenant_id=lease.instance.tenant_id, before={"ends_at": said["from"]},
         after={"ends_at": said["to"], **(data or {})},
     )  # fmt: skip
+    if later and lease.state != LeaseState.ACTIVE:
+        move_lease(lease, LeaseState.ACTIVE, actor=actor, now=now)
 
 
 def move_lease(lease: Lease, to: str, *, actor: Actor, now: datetime) -> None:

@@ -68,6 +68,7 @@ class Lease(UUIDModel, Stateful):
     state = models.CharField(max_length=10, choices=LeaseState.choices, default=LeaseState.ACTIVE)
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField(db_index=True)
+    next_notice_at = models.DateTimeField(null=True, blank=True, db_index=True, help_text="of its end")
     extensions = models.PositiveIntegerField(default=0, help_text="how often it was extended")
     held_until = models.DateTimeField(null=True, blank=True)
     hold_reason = models.CharField(max_length=300, blank=True)

@@ -9,6 +9,7 @@ from django.utils.timezone import get_default_timezone
 
 from catalog.common.locks import lock_one
 from catalog.leases.ends import LIVE, set_end
+from catalog.leases.letters import BROUGHT_FORWARD, tell
 from catalog.leases.models import Lease
 from catalog.tenancy.models import Project
 from catalog.tenancy.policy import Actor
@@ -16,7 +17,7 @@ from catalog.tenancy.projects import use_until
 
 
 def follow_projects(now: datetime, *, actor: Actor, project: Project | None = None) -> int:
-    """Bring the leases forward that would end after their project's last day; returns how many.
+    """Bring the leases forward that would end after their project's last day; returns how many. Who is to know gets a letter.
 
     None ends before ``now``: what should have ended already is due at once. A project whose end is moved back gives nobody
     more time. Safe at any time, twice, and at once.
@@ -44,4 +45,5 @@ def _bring_forward(lease: Lease, *, actor: Actor, now: datetime) -> bool:
     if ends_at >= lease.ends_at:
         return False
     set_end(lease, ends_at, kind="brought-forward", actor=actor, now=now, data={"until": until.isoformat()})
+    tell(lease, BROUGHT_FORWARD, now=now)
     return True

@@ -13,6 +13,7 @@ from catalog.leases.ends import LIVE, move_lease, set_end
 from catalog.leases.errors import LeaseEnded, LeaseStarted, LeaseTooShort
 from catalog.leases.limits import limits_for, outlives_project, too_long
 from catalog.leases.models import Lease, LeaseEvent
+from catalog.leases.schedule import next_notice
 from catalog.leases.states import LeaseState
 from catalog.tenancy.models import Project
 from catalog.tenancy.policy import Action, Actor, require
@@ -37,7 +38,10 @@ def start(instance: ServiceInstance, *, seconds: int, now: datetime, actor: Acto
         ends_at = now + timedelta(seconds=seconds)
         if until is not None and until < ends_at:
             ends_at = max(until, now + timedelta(seconds=1))
-        lease = Lease.objects.create(instance=instance, starts_at=now, ends_at=ends_at, state_since=now)
+        lease = Lease.objects.create(
+            instance=instance, starts_at=now, ends_at=ends_at, state_since=now,
+            next_notice_at=next_notice(ends_at, after=now),
+        )  # fmt: skip
         said = {"ends_at": lease.ends_at.isoformat()}
         append_events(lease, LeaseEvent, [Happening("started", said)], actor=actor.name, now=now)
         record(
@@ -79,8 +83,6 @@ def extend(actor: Actor, lease: Lease, *, seconds: int, now: datetime) -> Lease:
         if until is not None and ends_at > until:
             raise outlives_project(project, field="seconds")
         set_end(locked, ends_at, kind="extended", actor=actor, now=now, extensions=locked.extensions + 1)
-        if locked.state != LeaseState.ACTIVE:
-            move_lease(locked, LeaseState.ACTIVE, actor=actor, now=now)
     lease.refresh_from_db()
     return lease
 

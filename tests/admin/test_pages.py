@@ -18,6 +18,7 @@ from catalog.audit.models import AuditEntry
 from catalog.common import clock
 from catalog.instances.models import ServiceBinding, ServiceInstance
 from catalog.leases.models import LeasePolicy
+from catalog.mail.services import write
 from catalog.offerings.models import Offering, Plan
 from catalog.orders.models import Approval, Order
 from catalog.pool.models import Host, Inventory
@@ -46,6 +47,7 @@ def data(developer: User, approver: User, loan: Project, zone_a: Any) -> Order:
         order=order, decision="approved", content_hash="0" * 64, decided_by=approver, decided_at=NOW
     )
     LeasePolicy.objects.create(most_extensions=12)
+    write(developer, subject="News", body="Text.", subject_type="test", subject_id="1", now=NOW)
     lease = ServiceInstance.objects.get().lease
     lease.events.create(seq=1000, at=NOW, kind="note", actor="x")
     return order

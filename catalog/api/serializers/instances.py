@@ -3,12 +3,15 @@
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from catalog.api.fields import FreeObject, Page, Strict, Text, Whole
-from catalog.api.serializers.orders import LONGEST
+from catalog.api.serializers.orders import LONGEST, Event
 from catalog.api.serializers.texts import ProjectName
 from catalog.instances.states import InstanceState
+from catalog.leases.limits import extension_room
+from catalog.leases.models import Lease as LeaseRow
 from catalog.leases.states import LeaseState
 
 
@@ -38,6 +41,24 @@ class Lease(serializers.Serializer[Any]):
     starts_at = serializers.DateTimeField()
     ends_at = serializers.DateTimeField()
     held_until = serializers.DateTimeField(allow_null=True)
+
+
+class LeaseDetail(Lease):
+    """With how far it could be extended, the next notice of its end, and what happened to it, notices included."""
+
+    extensions = serializers.IntegerField(help_text=_("How often it was extended."))
+    extension_room_seconds = serializers.SerializerMethodField(help_text=_("The furthest one extension may go now."))
+    next_notice_at = serializers.DateTimeField(allow_null=True)
+    events = serializers.SerializerMethodField(help_text=_("The last hundred, in order."))
+
+    def get_extension_room_seconds(self, lease: LeaseRow) -> int:
+        """Zero where it cannot be extended."""
+        return extension_room(lease)
+
+    @extend_schema_field(Event(many=True))
+    def get_events(self, lease: LeaseRow) -> Any:
+        """The newest, the oldest of them first."""
+        return Event(list(lease.events.order_by("-seq")[:100])[::-1], many=True).data
 
 
 class Endpoint(serializers.Serializer[Any]):

@@ -76,7 +76,7 @@ class Credentials(Face):
 
 
 class Lease(Face):
-    """More time."""
+    """How long it may stay."""
 
     refusals: ClassVar = {
         "POST": (
@@ -84,6 +84,12 @@ class Lease(Face):
             lease_errors.NoExtensionLeft, lease_errors.LeaseEnded,
         ),
     }  # fmt: skip
+
+    @extend_schema(responses={200: shapes.LeaseDetail})
+    def get(self, request: Request, instance_id: uuid.UUID) -> Response:
+        """How long the service may stay, what was announced about its end, and by whom it was changed."""
+        self.query(Nothing)
+        return Response(shapes.LeaseDetail(selectors.lease_for(self.actor, instance_id)).data)
 
     @extend_schema(request=shapes.ExtendLease, responses={200: shapes.Lease})
     def post(self, request: Request, instance_id: uuid.UUID) -> Response:
