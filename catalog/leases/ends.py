@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Q
+
 from catalog.audit.gate import Happening, append_events, move
 from catalog.audit.services import record
 from catalog.leases.models import Lease, LeaseEvent
@@ -12,6 +14,11 @@ from catalog.tenancy.policy import Actor
 
 LIVE = (LeaseState.ACTIVE, LeaseState.EXPIRING, LeaseState.GRACE)
 """States of leases that have not ended."""
+
+
+def held(now: datetime) -> Q:
+    """Leases that a legal hold keeps at ``now``; what :meth:`Lease.is_held` says of one."""
+    return Q(held_at__isnull=False) & (Q(held_until__isnull=True) | Q(held_until__gt=now))
 
 
 def set_end(

@@ -50,6 +50,21 @@ BROUGHT_FORWARD = Letter(
         "move the end of the project."
     ),
 )
+RECALLED = Letter(
+    _("%(name)s is recalled: it will be taken back in %(left)s"),
+    _(
+        "The capacity that the service %(name)s (%(offering)s) of the project %(project)s uses is borrowed, and its lender wants "
+        "it back: %(reason)s\n\nThe service will be taken back on %(when)s, and its lease cannot be extended any more. "
+        "Everything on it will be erased then. Order a new service before that if you go on needing one."
+    ),
+)
+RECALL_CANCELLED = Letter(
+    _("%(name)s is no longer recalled"),
+    _(
+        "The lender does not need the capacity back any more. The service %(name)s (%(offering)s) of the project %(project)s "
+        "stays until %(when)s, and its lease can be extended again."
+    ),
+)
 
 
 def recipients(instance: ServiceInstance, *, now: datetime) -> list[User]:

@@ -158,7 +158,7 @@ def extension_room(lease: Lease) -> int:
     instance = lease.instance
     limits = limits_for(instance.tenant_id, instance.plan.offering_id)
     used_up = limits.most_extensions is not None and lease.extensions >= limits.most_extensions
-    if used_up or lease.state == LeaseState.ENDED:
+    if used_up or lease.state == LeaseState.ENDED or lease.recalled_at is not None:
         return 0
     ends = [lease.starts_at + timedelta(seconds=limits.longest_seconds)]
     if limits.longest_extension_seconds is not None:

@@ -1,6 +1,7 @@
 """How long an instance may stay, and the policies that say how long."""
 
 import uuid
+from datetime import datetime
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -62,7 +63,11 @@ class LeasePolicy(models.Model):
 
 
 class Lease(UUIDModel, Stateful):
-    """The time an instance may stay; its end is a reclaim. While ``held_until`` lies ahead nothing is reclaimed."""
+    """The time an instance may stay; its end is a reclaim.
+
+    A legal hold begins at ``held_at`` and ends at ``held_until`` (empty: when it is lifted); while it lasts nothing is reclaimed.
+    A recalled lease remembers in ``recalled_from`` the end it had before its first recall.
+    """
 
     instance = models.OneToOneField(ServiceInstance, on_delete=models.PROTECT, related_name="lease")
     state = models.CharField(max_length=10, choices=LeaseState.choices, default=LeaseState.ACTIVE)
@@ -70,11 +75,31 @@ class Lease(UUIDModel, Stateful):
     ends_at = models.DateTimeField(db_index=True)
     next_notice_at = models.DateTimeField(null=True, blank=True, db_index=True, help_text="of its end")
     extensions = models.PositiveIntegerField(default=0, help_text="how often it was extended")
+    held_at = models.DateTimeField(null=True, blank=True)
     held_until = models.DateTimeField(null=True, blank=True)
+    held_by = models.CharField(max_length=150, blank=True)
     hold_reason = models.CharField(max_length=300, blank=True)
+    recalled_at = models.DateTimeField(null=True, blank=True)
+    recalled_from = models.DateTimeField(null=True, blank=True)
+    recalled_by = models.CharField(max_length=150, blank=True)
+    recall_reason = models.CharField(max_length=300, blank=True)
 
     class Meta:
-        constraints = [models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="lease_ends_after_start")]
+        constraints = [
+            models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="lease_ends_after_start"),
+            models.CheckConstraint(
+                condition=Q(held_at__isnull=False) | Q(held_until__isnull=True), name="lease_hold_has_a_beginning"
+            ),
+            models.CheckConstraint(
+                condition=Q(recalled_at__isnull=True, recalled_from__isnull=True)
+                | Q(recalled_at__isnull=False, recalled_from__gte=F("ends_at")),
+                name="lease_recall_brings_forward",
+            ),
+        ]
+
+    def is_held(self, now: datetime) -> bool:
+        """Whether a legal hold keeps it at ``now``."""
+        return self.held_at is not None and (self.held_until is None or self.held_until > now)
 
     def __str__(self) -> str:
         return f"{self.instance_id} until {self.ends_at:%F %T}"

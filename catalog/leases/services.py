@@ -2,15 +2,25 @@
 
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from catalog.audit.gate import Happening, append_events
 from catalog.audit.services import record
 from catalog.common.locks import lock_one
 from catalog.instances.models import ServiceInstance
-from catalog.leases.ends import LIVE, move_lease, set_end
-from catalog.leases.errors import LeaseEnded, LeaseStarted, LeaseTooShort
+from catalog.leases.ends import LIVE, held, move_lease, set_end
+from catalog.leases.errors import (
+    LeaseEnded,
+    LeaseRecalled,
+    LeaseStarted,
+    LeaseTooShort,
+    LegalHold,
+    NotRecalled,
+    RecallWithoutReason,
+)
+from catalog.leases.letters import RECALL_CANCELLED, RECALLED, tell
 from catalog.leases.limits import limits_for, outlives_project, too_long
 from catalog.leases.models import Lease, LeaseEvent
 from catalog.leases.schedule import next_notice
@@ -58,6 +68,7 @@ def extend(actor: Actor, lease: Lease, *, seconds: int, now: datetime) -> Lease:
 
     :raises NotFound, Forbidden: the actor may not order for this tenant.
     :raises LeaseEnded: it is being given back.
+    :raises LeaseRecalled: the lender wants it back.
     :raises LeaseTooShort: the new end would not lie in the future.
     :raises LeaseTooLong: it would stay longer from its start than its policy allows.
     :raises ExtensionTooLong, NoExtensionLeft: too far at once; too often.
@@ -71,6 +82,8 @@ def extend(actor: Actor, lease: Lease, *, seconds: int, now: datetime) -> Lease:
         locked = lock_one(Lease, lease.pk)
         if locked.state == LeaseState.ENDED:
             raise LeaseEnded()
+        if locked.recalled_at is not None:
+            raise LeaseRecalled()
         limits.check_extension(seconds, made=locked.extensions, field="seconds")
         ends_at = locked.ends_at + timedelta(seconds=seconds)
         if ends_at <= now:
@@ -88,23 +101,77 @@ def extend(actor: Actor, lease: Lease, *, seconds: int, now: datetime) -> Lease:
 
 
 def end(instance: ServiceInstance, *, now: datetime, actor: Actor) -> None:
-    """End the lease of ``instance``, whenever it would have ended. None, or ended already: nothing."""
+    """End the lease of ``instance``, whenever it would have ended. None, or ended already: nothing.
+
+    :raises LegalHold: it is held; nothing has changed.
+    """
     with transaction.atomic():
         lease = Lease.objects.filter(instance=instance).first()
         if lease is None:
             return
         lease = lock_one(Lease, lease.pk)
+        if lease.is_held(now):
+            raise LegalHold()
         if lease.state != LeaseState.ENDED:
             move_lease(lease, LeaseState.ENDED, actor=actor, now=now)
 
 
+def recall(lease: Lease, *, ends_at: datetime, reason: str, now: datetime, actor: Actor) -> Lease:
+    """Bring the end of a lease forward because its lender wants the capacity back. The borrower gets a letter.
+
+    Whether it may be recalled is the caller's decision. The new end leaves a notice of at least ``RECALL_NOTICE_SECONDS``, is
+    never later than the present one, and cannot be extended. Recalled again, only an earlier end changes anything.
+
+    :param ends_at: the end that is wished for.
+    :param reason: what the borrower is told; no longer than 300 characters.
+    :raises RecallWithoutReason: it is blank.
+    :raises LeaseEnded: it is being given back already.
+    """
+    reason = reason.strip()[:300]
+    if not reason:
+        raise RecallWithoutReason(fields={"reason": RecallWithoutReason.title})
+    with transaction.atomic():
+        locked = lock_one(Lease, lease.pk)
+        if locked.state == LeaseState.ENDED:
+            raise LeaseEnded()
+        soonest = now + timedelta(seconds=settings.RECALL_NOTICE_SECONDS)
+        end = min(locked.ends_at, max(ends_at, soonest))
+        if locked.recalled_at is None or end < locked.ends_at:
+            set_end(
+                locked, end, kind="recalled", actor=actor, now=now, data={"reason": reason}, recalled_at=now,
+                recalled_by=actor.name, recall_reason=reason, recalled_from=locked.recalled_from or locked.ends_at,
+            )  # fmt: skip
+            tell(locked, RECALLED, now=now, reason=reason)
+    lease.refresh_from_db()
+    return lease
+
+
+def cancel_recall(lease: Lease, *, now: datetime, actor: Actor) -> Lease:
+    """Give a recalled lease the end back that it had before, as far as its project still lasts. The borrower gets a letter.
+
+    :raises LeaseEnded: it is being given back already.
+    :raises NotRecalled: it is not recalled.
+    """
+    with transaction.atomic():
+        locked = lock_one(Lease, lease.pk)
+        if locked.state == LeaseState.ENDED:
+            raise LeaseEnded()
+        if locked.recalled_from is None:
+            raise NotRecalled()
+        until = use_until(Project.objects.get(pk=locked.instance.project_id))
+        before = locked.recalled_from if until is None else min(locked.recalled_from, until)
+        set_end(
+            locked, max(before, locked.ends_at), kind="recall-cancelled", actor=actor, now=now, recalled_at=None,
+            recalled_by="", recall_reason="", recalled_from=None,
+        )  # fmt: skip
+        tell(locked, RECALL_CANCELLED, now=now)
+    lease.refresh_from_db()
+    return lease
+
+
 def due(now: datetime, zone: str | None) -> "QuerySet[Lease]":
     """Leases whose time is over and that nothing holds, the longest overdue first; of one zone (its slug) or of all."""
-    leases = Lease.objects.filter(
-        Q(held_until__isnull=True) | Q(held_until__lte=now),
-        ends_at__lte=now,
-        state__in=LIVE,
-    )
+    leases = Lease.objects.filter(ends_at__lte=now, state__in=LIVE).exclude(held(now))
     if zone is not None:
         leases = leases.filter(instance__zone__slug=zone)
     return leases.select_related("instance").order_by("ends_at", "pk")

@@ -318,6 +318,7 @@ def give_back(
 
     :raises AlreadyGivingBack: a give-back is under way or done.
     :raises OrderUnderWay: it is still being built; cancel that order instead.
+    :raises LegalHold: it is held.
     """
     require(actor, Action.ORDER, instance.tenant_id)
     request_hash = _digest({"decommission": str(instance.pk)})

@@ -11,7 +11,7 @@ from django.utils.timezone import get_default_timezone, localdate
 from catalog.audit.models import AuditEntry
 from catalog.common import clock
 from catalog.instances.models import ServiceInstance
-from catalog.leases.models import LeasePolicy
+from catalog.leases.models import Lease, LeasePolicy
 from catalog.offerings.models import Offering
 from catalog.tenancy.models import Project, Tenant, User
 from catalog.tenancy.projects import use_until
@@ -65,3 +65,38 @@ def test_bringing_a_project_forward_brings_its_leases_forward(
     assert AuditEntry.objects.get(action="lease.brought-forward").actor == "boss"
     later = _end(boss, loan, (today + timedelta(days=400)).isoformat())
     assert later.count("now ends with the project") == 1, "the one it said before"
+
+
+def _act(client: Client, action: str, **more: str) -> str:
+    lease = Lease.objects.get()
+    body = {"action": action, "_selected_action": [str(lease.pk)], "reason": "", "until": ""} | more
+    answer = client.post(reverse("admin:leases_lease_changelist"), body)
+    return " ".join(str(said) for said in get_messages(answer.wsgi_request)).rpartition("  ")[-1]
+
+
+def test_holds_and_recalls_are_set_where_leases_are_listed(
+    running: ServiceInstance, auditor: User, operator: User, boss: Client
+) -> None:
+    User.objects.filter(pk=auditor.pk).update(is_staff=True)
+    auditor.refresh_from_db()
+    audrey, otto, lease = signed_in(auditor), signed_in(operator), running.lease
+    assert "Say why, for the record" in _act(audrey, "hold")
+    assert "Enter a valid date/time" in _act(audrey, "hold", reason="Case 17", until="soon")
+    assert "must lie in the future" in _act(audrey, "hold", reason="Case 17", until="2001-01-01 10:00")
+    assert "loan-db: done" in _act(audrey, "hold", reason="Case 17")
+    lease.refresh_from_db()
+    assert (lease.held_by, lease.held_until) == ("audrey", None)
+    assert "loan-db: done" in _act(audrey, "lift_hold", reason="closed")
+    assert "There is no legal hold" in _act(audrey, "lift_hold", reason="closed")
+
+    assert "Say why the lease is recalled" in _act(otto, "recall")
+    assert "loan-db: done" in _act(otto, "recall", reason="Card needs it.")
+    lease.refresh_from_db()
+    assert (lease.recalled_by, lease.recall_reason) == ("otto", "Card needs it.")
+    assert "loan-db: done" in _act(otto, "cancel_recall")
+    assert "not recalled" in _act(otto, "cancel_recall")
+
+    before = AuditEntry.objects.count()
+    for client, action in ((otto, "hold"), (audrey, "recall"), (boss, "hold"), (boss, "recall")):
+        _act(client, action, reason="not mine to do")
+    assert AuditEntry.objects.count() == before

@@ -107,7 +107,7 @@ def test_due_is_never_early_skips_what_is_held_and_asks_by_zone(loan: Project) -
     second, first, held, elsewhere, ended = started(2), started(1), started(1), started(1, other), started(1)
     started(3)
     leases.end(ended.instance, now=NOW, actor=TESTER)
-    Lease.objects.filter(pk=held.pk).update(held_until=NOW + timedelta(hours=2, seconds=1))
+    Lease.objects.filter(pk=held.pk).update(held_at=NOW, held_until=NOW + timedelta(hours=2, seconds=1))
     at = NOW + timedelta(hours=2)
     assert list(leases.due(at, zone.slug)) == [first, second]
     assert set(leases.due(at, None)) == {first, second, elsewhere}

@@ -9,10 +9,14 @@ from django.test import Client
 from django.utils.timezone import get_default_timezone, localdate
 
 from catalog.common import clock
+from catalog.leases import services as leases
+from catalog.leases.holds import hold
 from catalog.leases.models import LeasePolicy
 from catalog.orders.models import Order
-from catalog.tenancy.models import Project, User
+from catalog.tenancy.models import Project, Role, User
+from catalog.tenancy.policy import actor_for
 from catalog.tenancy.projects import use_until
+from tests.factories import TESTER, UserFactory
 from tests.web.story import Story
 
 AsUser = Callable[[User], Client]
@@ -95,3 +99,23 @@ def test_a_lease_that_cannot_be_extended_says_so(story: Story, as_user: AsUser) 
     assert "It cannot be extended any further." in said
     refused = client.post(f"{page}extend/", {"seconds": "86400"}, follow=True).content.decode()
     assert "Leases of this offering are not extended." in refused
+
+
+def test_a_hold_and_a_recall_are_told_on_the_page(story: Story, as_user: AsUser) -> None:
+    instance = story.built(name="loan-pg").instance
+    assert instance is not None
+    client, page, now = as_user(story.dana), f"/services/{instance.pk}/", clock.now()
+    auditor = actor_for(UserFactory(roles=[(Role.AUDITOR, None)]), now=now)
+    assert f"{page}give-back/" in client.get(page).content.decode()
+    hold(auditor, instance.lease, reason="Case 17", until=None, now=now)
+    leases.recall(instance.lease, ends_at=now, reason="<b>Card</b> needs it.", now=now, actor=TESTER)
+    said = client.get(page).content.decode()
+    assert "A legal hold keeps it until it is lifted." in said
+    assert "Case 17" not in said
+    assert f"{page}give-back/" not in said
+    assert "Its lender wants the capacity back: &lt;b&gt;Card&lt;/b&gt; needs it." in said
+    refused = client.post(f"{page}give-back/", {"typed": "loan-pg", "key": "k"})
+    assert refused.status_code == 409
+    assert "A legal hold keeps this service" in refused.content.decode()
+    hold(auditor, instance.lease, reason="Case 17", until=now + timedelta(days=400), now=now)
+    assert "A legal hold keeps it until " in client.get(page).content.decode()

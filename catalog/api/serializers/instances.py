@@ -28,6 +28,21 @@ class ExtendLease(Strict):
     extend_seconds = Whole(min_value=1, max_value=LONGEST)
 
 
+class Hold(Strict):
+    """Why, and for how long."""
+
+    reason = Text(max_length=300)
+    until = serializers.DateTimeField(
+        required=False, allow_null=True, default=None, help_text=_("Until it is lifted when left out.")
+    )
+
+
+class LiftHold(Strict):
+    """Why."""
+
+    reason = Text(max_length=300)
+
+
 class GiveBack(Strict):
     """Why, for the record."""
 
@@ -35,12 +50,19 @@ class GiveBack(Strict):
 
 
 class Lease(serializers.Serializer[Any]):
-    """How long it may stay; afterwards it is taken back. While ``held_until`` lies ahead it is not."""
+    """How long it may stay; afterwards it is taken back. While it is held it is not.
+
+    ``held_at`` says since when; ``held_until`` null: until the hold is lifted. ``recalled_at`` says when its lender asked for
+    it back; it cannot be extended then.
+    """
 
     state = serializers.ChoiceField(choices=LeaseState.choices)
     starts_at = serializers.DateTimeField()
     ends_at = serializers.DateTimeField()
+    held_at = serializers.DateTimeField(allow_null=True)
     held_until = serializers.DateTimeField(allow_null=True)
+    recalled_at = serializers.DateTimeField(allow_null=True)
+    recall_reason = serializers.CharField()
 
 
 class LeaseDetail(Lease):
