@@ -175,3 +175,8 @@ def due(now: datetime, zone: str | None) -> "QuerySet[Lease]":
     if zone is not None:
         leases = leases.filter(instance__zone__slug=zone)
     return leases.select_related("instance").order_by("ends_at", "pk")
+
+
+def is_due(lease: Lease, now: datetime) -> bool:
+    """Whether :func:`due` would find it."""
+    return lease.state in LIVE and lease.ends_at <= now and not lease.is_held(now)
