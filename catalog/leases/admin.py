@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.timezone import get_default_timezone, localdate
 from django.utils.translation import gettext_lazy as _
@@ -76,8 +77,9 @@ class ProjectAdmin(AuditedAdmin, ProjectPage):
 
     form = ProjectForm
 
-    def save_model(self, request: HttpRequest, obj: Project, form: "forms.ModelForm[Project]", change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Model, form: "forms.ModelForm[Any]", change: bool) -> None:
         super().save_model(request, obj, form, change)
+        assert isinstance(obj, Project)
         if brought := follow_projects(clock.now(), actor=actor_of(request), project=obj):
             said = ngettext("%d lease now ends with the project.", "%d leases now end with the project.", brought)
             messages.warning(request, said % brought)
