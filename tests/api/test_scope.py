@@ -25,6 +25,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "order-approve": {"content_hash": "0" * 64},
     "order-reject": {"content_hash": "0" * 64},
     "lease": {"extend_seconds": 5},
+    "hold": {"reason": "x"},
+    "lift-hold": {"reason": "x"},
     "hosts": {"name": "x", "zone": "zone-a", "address": "10.0.0.99"},
 }
 
