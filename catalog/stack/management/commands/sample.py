@@ -23,8 +23,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        rack = options["rack"]
-        places = Rack(rack.resolve()).places() if rack else []
+        rack = options["rack"].resolve() if options["rack"] else None
+        places = Rack(rack).places() if rack else []
         sample.load(settings.STATE_DIR.resolve(), rack_state=rack, places=places, now=now())
         self.stdout.write(
             f"{len(sample.PEOPLE) + 1} people, {len(sample.TENANTS)} affiliates, {len(sample.ZONES)} zones."
