@@ -4,7 +4,7 @@ A transaction that needs several takes them in the order of their numbers, and r
 so no two transactions can wait for each other.
 
 1. orders.Order   2. instances.ServiceInstance   3. quotas.Quota   4. pool.Host   5. pool.Inventory
-(and placement.Holding, after every Inventory)
+(and after every Inventory: placement.Holding, then quotas.Capacity, then quotas.Memory)
 6. ipam.IPAddress   7. leases.Lease   8. dispatch.Job   9. audit chain
 
 SQLite has one writer at a time (``transaction_mode=IMMEDIATE``); there the same calls lock nothing and need not.

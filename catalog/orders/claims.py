@@ -31,11 +31,12 @@ def claim(order: Order, instance: ServiceInstance, *, actor: Actor, now: datetim
     """Claim what the plan needs for a pending instance.
 
     :raises QuotaExceeded: the affiliate would hold more than it may.
+    :raises NothingToBorrow: it would hold more than it is guaranteed, and others leave too little idle.
     :raises NoCapacity: no host fits; says why and, where it can be told, when one will.
     :raises PortsExhausted: the host has no free port in the plan's range.
     """
     plan = order.plan
-    quotas.check_and_lock(order.tenant, plan.resources, now=now)
+    quotas.check_and_lock(order.tenant, plan.resources, zone=order.zone, now=now)
     placed = placement.place(
         instance,
         resources=plan.resources,
@@ -48,7 +49,7 @@ def claim(order: Order, instance: ServiceInstance, *, actor: Actor, now: datetim
         room_from=lambda: room_from(order),
     )
     # A whole host may hold more than its plan asks for, and all of it counts.
-    quotas.check_held(order.tenant)
+    quotas.borrow(instance, zone=placed.host.zone, now=now)
     low, high = order.version.manifest["port"]["range"]
     endpoint = ipam.claim_endpoint(instance, placed.host, port_range=(low, high), now=now)
     instances.create_binding(instance, address=endpoint.address.address, port=endpoint.port, now=now)
@@ -122,6 +123,7 @@ def give_up_claim(instance: ServiceInstance, *, actor: Actor, now: datetime) -> 
     A host that nobody holds anything on afterwards, and that was built on, is drained and wiped.
     """
     emptied = placement.release(instance, now=now, actor=actor)
+    quotas.give_back(instance, now=now)
     ipam.release_endpoints(instance, now=now)
     instances.revoke_bindings(instance, now=now)
     for host in emptied:

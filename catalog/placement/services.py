@@ -143,7 +143,7 @@ class _Claim:
             for name, amount in amounts.items()
         )
         Inventory.objects.filter(host=host, resource_class__in=amounts).update(used=F("used") + _each(amounts))
-        _add_holding(self.tenant, amounts)
+        _add_holdings(self.tenant, {(name, host.zone_id): amount for name, amount in amounts.items()})
         return host
 
     def _explained(
@@ -174,15 +174,21 @@ def _each(amounts: Mapping[str, int]) -> Case:
     return Case(*(When(resource_class=name, then=Value(amount)) for name, amount in amounts.items()))
 
 
-def _add_holding(tenant: Tenant, amounts: Mapping[str, int]) -> None:
-    """Add to what the tenant holds (negative amounts take away)."""
-    rows = Holding.objects.filter(tenant=tenant, resource_class__in=amounts)
-    if set(lock(rows).values_list("resource_class", flat=True)) != set(amounts):
+def _add_holdings(tenant: Tenant, amounts: Mapping[tuple[str, uuid.UUID], int]) -> None:
+    """Add to what the tenant holds of a class in a zone (negative amounts take away).
+
+    The rows of all zones are locked: whoever reads afterwards what the tenant holds of a class reads it as it will be committed.
+    """
+    rows = Holding.objects.filter(tenant=tenant, resource_class__in={name for name, _ in amounts})
+    if not amounts.keys() <= set(lock(rows).values_list("resource_class", "zone")):
         Holding.objects.bulk_create(
-            (Holding(tenant=tenant, resource_class=name) for name in sorted(amounts)), ignore_conflicts=True
+            (Holding(tenant=tenant, resource_class=name, zone_id=zone) for name, zone in sorted(amounts)),
+            ignore_conflicts=True,
         )
         list(lock(rows))
-    rows.update(used=F("used") + _each(amounts))
+    for zone_id in {zone for _, zone in amounts}:
+        here = {name: amount for (name, zone), amount in amounts.items() if zone == zone_id}
+        rows.filter(zone=zone_id, resource_class__in=here).update(used=F("used") + _each(here))
 
 
 def release(instance: ServiceInstance, *, now: datetime, actor: Actor) -> list[Host]:
@@ -201,11 +207,12 @@ def release(instance: ServiceInstance, *, now: datetime, actor: Actor) -> list[H
             if amounts:
                 list(lock(Inventory.objects.filter(host=host)))
                 Inventory.objects.filter(host=host, resource_class__in=amounts).update(used=F("used") + _each(amounts))
-        held: Counter[str] = Counter()
+        held: Counter[tuple[str, uuid.UUID]] = Counter()
+        zones = {host.pk: host.zone_id for host in hosts}
         for row in rows:
-            held[row.resource_class] -= row.amount
+            held[row.resource_class, zones[row.host_id]] -= row.amount
         if held:
-            _add_holding(instance.tenant, held)
+            _add_holdings(instance.tenant, held)
         left = _left_alone(hosts) if rows else []
         for host in left:
             if host.state == HostState.RESERVED and host.proven_clean:

@@ -232,7 +232,7 @@ def test_new_person_and_password_are_recorded_without_the_password(db: None, bos
 
 def test_quota_is_set_by_operators(capital: Tenant, operator: User) -> None:
     quota = Quota.objects.get(tenant=capital, resource_class="VCPU")
-    form = {"tenant": str(capital.pk), "resource_class": "VCPU", "limit": 7}
+    form = {"tenant": str(capital.pk), "resource_class": "VCPU", "guaranteed": 7, "borrow_limit": 3, "lend_limit": 2}
     assert signed_in(operator).post(url(Quota, "change", quota.pk), form).status_code == 302
     quota.refresh_from_db()
-    assert quota.limit == 7
+    assert (quota.guaranteed, quota.borrow_limit, quota.lend_limit) == (7, 3, 2)

@@ -10,7 +10,7 @@ from django.db import transaction
 from catalog.ipam.services import claim_endpoint
 from catalog.placement.models import Allocation, Holding
 from catalog.placement.services import place
-from catalog.pool.models import ANYONE, DISK_GB, MEMORY_MB, VCPU, Host, Inventory
+from catalog.pool.models import ANYONE, DISK_GB, MEMORY_MB, VCPU, Host, Inventory, Zone
 from catalog.quotas import services as quotas
 from catalog.quotas.books import drift, over_quota
 from catalog.quotas.errors import QuotaExceeded
@@ -40,7 +40,7 @@ def placed(db: None) -> Any:
 
 def test_what_fits_passes_and_what_does_not_names_every_class(placed: Any) -> None:
     tenant = placed.tenant
-    Quota.objects.filter(tenant=tenant, resource_class=VCPU).update(limit=4)
+    Quota.objects.filter(tenant=tenant, resource_class=VCPU).update(guaranteed=4)
     with transaction.atomic():
         quotas.check_and_lock(tenant, {VCPU: 2, MEMORY_MB: 1000}, now=NOW)
     with pytest.raises(QuotaExceeded) as refused, transaction.atomic():
@@ -59,13 +59,14 @@ def test_no_quota_means_nothing_at_all() -> None:
 
 
 def test_what_is_held_after_a_claim_is_checked_too(placed: Any) -> None:
-    quotas.check_held(placed.tenant)
-    Quota.objects.filter(tenant=placed.tenant, resource_class=VCPU).update(limit=1)
+    zone = Zone.objects.get(hosts__allocations__instance=placed, hosts__allocations__resource_class=VCPU)
+    assert quotas.borrow(placed, zone=zone, now=NOW) is False
+    Quota.objects.filter(tenant=placed.tenant, resource_class=VCPU).update(guaranteed=1)
     with pytest.raises(QuotaExceeded) as refused:
-        quotas.check_held(placed.tenant)
+        quotas.borrow(placed, zone=zone, now=NOW)
     assert refused.value.fields == {"VCPU": "limit 1, used 2, wanted 0"}
     assert over_quota() == [f"{placed.tenant.slug} holds 2 VCPU, its quota is 1"]
-    assert drift() == []
+    assert [str(each) for each in drift()] == [f"VCPU borrowed by {placed.tenant.slug}: expected 1, found 0"]
 
 
 def books() -> tuple[int | str | None, str]:
