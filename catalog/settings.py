@@ -207,6 +207,8 @@ PREFECT_API_AUTH_STRING = env("PREFECT_API_AUTH_STRING", "")
 APPROVAL_THRESHOLD_KRW = env_int("PUMASI_APPROVAL_THRESHOLD_KRW", 100_000)
 LEASE_DEFAULT_SECONDS = env_int("PUMASI_LEASE_DEFAULT_SECONDS", 30 * 86_400, least=1)
 LEASE_MAX_SECONDS = env_int("PUMASI_LEASE_MAX_SECONDS", 365 * 86_400, least=1)
+# How long before its end a borrower learns that a lease was recalled (seconds).
+RECALL_NOTICE_SECONDS = env_int("PUMASI_RECALL_NOTICE_SECONDS", 3 * 86_400, least=1)
 # How long a released port rests before somebody else may get it (seconds).
 PORT_REST_SECONDS = env_int("PUMASI_PORT_REST_SECONDS", 600)
 # A running flow renews its job's heartbeat every 2 s; after this many seconds of silence it is taken for dead.

@@ -4,7 +4,8 @@ A transaction that needs several takes them in the order of their numbers, and r
 so no two transactions can wait for each other.
 
 1. orders.Order   2. instances.ServiceInstance   3. quotas.Quota   4. pool.Host   5. pool.Inventory
-(and after every Inventory: placement.Holding, then quotas.Capacity, then quotas.Memory)
+(and after every Inventory: placement.Holding, then the lock of those that borrow, then quotas.Loan;
+quotas.Capacity and quotas.Memory only by whoever counts, who takes nothing else)
 6. ipam.IPAddress   7. leases.Lease   8. dispatch.Job   9. audit chain
 
 SQLite has one writer at a time (``transaction_mode=IMMEDIATE``); there the same calls lock nothing and need not.
@@ -37,6 +38,13 @@ def lock_one(model: type[M], pk: Any) -> M:
 def lock_all(model: type[M], pks: Iterable[Any]) -> list[M]:
     """The rows of these primary keys, locked in order; missing ones are left out."""
     return list(lock(model._default_manager.filter(pk__in=list(pks))))
+
+
+def wait_for(key: int) -> None:
+    """Take a lock that belongs to no row until the transaction ends, waiting for whoever holds it. Nothing to do on SQLite."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [key])
 
 
 def advisory_lock(key: int) -> bool:

@@ -94,6 +94,31 @@ def extend(actor: Actor, lease: Lease, *, seconds: int, now: datetime) -> Lease:
     return lease
 
 
+def recall(lease: Lease, *, ends_at: datetime, reason: str, now: datetime, actor: Actor) -> Lease:
+    """Let a lease end at ``ends_at`` because the lender wants back what it stands on. One that ends sooner stays as it is.
+
+    :raises LeaseEnded: it is being given back already.
+    :raises LeaseTooShort: ``ends_at`` does not lie in the future, so nobody could see it coming.
+    """
+    if ends_at <= now:
+        raise LeaseTooShort(fields={"ends_at": LeaseTooShort.title})
+    with transaction.atomic():
+        locked = lock_one(Lease, lease.pk)
+        if locked.state == LeaseState.ENDED:
+            raise LeaseEnded()
+        ends_at = min(ends_at, locked.ends_at)
+        said = {"from": locked.ends_at.isoformat(), "to": ends_at.isoformat(), "reason": reason}
+        Lease.objects.filter(pk=locked.pk).update(ends_at=ends_at)
+        append_events(locked, LeaseEvent, [Happening("recalled", said)], actor=actor.name, now=now)
+        record(
+            actor, "lease.recalled", subject_type="lease", subject_id=str(lease.pk), now=now,
+            tenant_id=locked.instance.tenant_id, before={"ends_at": said["from"]},
+            after={"ends_at": said["to"], "reason": reason},
+        )  # fmt: skip
+    lease.refresh_from_db()
+    return lease
+
+
 def end(instance: ServiceInstance, *, now: datetime, actor: Actor) -> None:
     """End the lease of ``instance``, whenever it would have ended. None, or ended already: nothing."""
     with transaction.atomic():

@@ -113,10 +113,10 @@ def _follow(tenant: Tenant, name: str, rows: Iterable[Quota], now: datetime) -> 
     for account in list(book):
         lent = sum(loan.amount for loan in loans_of(account, name, book, open_loans(tenant)))
         if account.borrowed > lent:
-            _owe(tenant, name, account, book, account.borrowed - lent, now)
+            _owe(name, account, book, account.borrowed - lent, tenant=tenant, now=now)
 
 
-def _owe(tenant: Tenant, name: str, account: Account, book: Book, amount: int, now: datetime) -> None:
+def _owe(name: str, account: Account, book: Book, amount: int, *, tenant: Tenant, now: datetime) -> None:
     """What was guaranteed and is used, but is guaranteed no longer, is nobody's now, and borrowed by the newest services."""
     own = Counter[object]()
     for loan in loans_of(account, name, book, open_loans(tenant)):

@@ -1,5 +1,6 @@
 """Figures that would cost too much to add up in every claim: what zones have, and what is remembered of past use."""
 
+import uuid
 from collections import Counter
 from datetime import datetime, timedelta
 
@@ -26,19 +27,24 @@ IN_SERVICE = (
 """Hosts whose capacity is given out, or will be in minutes."""
 
 
-def count_capacity(now: datetime) -> None:
-    """Count what every zone has of each class: what its hosts in service can hold, used or free."""
+def counted() -> dict[tuple[uuid.UUID, str], int]:
+    """Zone and class → what the zone's hosts in service can hold, used or free. Counts the pool."""
     rows = Inventory.objects.filter(host__state__in=IN_SERVICE).order_by()
-    counted = {
+    return {
         (row["zone"], row["resource_class"]): row["amount"]
         for row in rows.values("zone", "resource_class").annotate(amount=Sum(F("free") + F("used")))
     }
+
+
+def count_capacity(now: datetime) -> None:
+    """Keep what every zone has of each class for the next claims that borrow."""
+    there = counted()
     with transaction.atomic():
         known = {(row.zone_id, row.resource_class) for row in lock(Capacity.objects.all())}
         Capacity.objects.bulk_create(
             (
-                Capacity(zone_id=zone, resource_class=name, amount=counted.get((zone, name), 0), counted_at=now)
-                for zone, name in sorted(known | counted.keys())
+                Capacity(zone_id=zone, resource_class=name, amount=there.get((zone, name), 0), counted_at=now)
+                for zone, name in sorted(known | there.keys())
             ),
             update_conflicts=True,
             unique_fields=("zone", "resource_class"),

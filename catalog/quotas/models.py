@@ -15,7 +15,7 @@ _AT_MOST = (MaxValueValidator(MOST),)
 
 
 class Quota(models.Model):
-    """What a tenant may hold of one resource class: ``guaranteed`` of its own, and ``borrow_limit`` more of what others leave idle.
+    """What a tenant may hold of one resource class: ``guaranteed`` of its own, ``borrow_limit`` more of what others leave idle.
 
     In a zone that has a row of its own, that row alone counts; the row without a zone counts for all other zones together.
     No row means none at all. Changed only through :mod:`catalog.quotas.agreements`, which keeps the loans true.
@@ -128,7 +128,7 @@ class Recall(UUIDModel):
 
 
 class Capacity(models.Model):
-    """What a zone has of one resource class, as last counted. Locked by whoever borrows, so that two never borrow the same."""
+    """What a zone has of one resource class, as last counted."""
 
     zone = models.ForeignKey(Zone, on_delete=models.CASCADE, related_name="+")
     resource_class = models.CharField(max_length=40)

@@ -1,6 +1,5 @@
 """What affiliates are guaranteed, use, borrow and lend, as far as the one who asks may see it."""
 
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -43,9 +42,3 @@ def loans_for(actor: Actor) -> "QuerySet[Loan]":
     visible = visible_tenants(actor)
     rows = Loan.objects.filter(ended_at__isnull=True).select_related("lender", "borrower", "zone", "instance")
     return rows if visible is None else rows.filter(Q(lender__in=visible) | Q(borrower__in=visible))
-
-
-def sees_both_sides(actor: Actor, tenant: uuid.UUID) -> bool:
-    """Whether the actor may know what the tenant's services are called."""
-    visible = visible_tenants(actor)
-    return visible is None or tenant in visible

@@ -5,15 +5,17 @@ from datetime import datetime
 
 from django.utils.translation import gettext as _
 
-from catalog.common.locks import lock
+from catalog.common.locks import lock, wait_for
 from catalog.instances.models import ServiceInstance
 from catalog.pool.models import Zone
-from catalog.quotas.counts import count_capacity
+from catalog.quotas.counts import counted
 from catalog.quotas.errors import NothingToBorrow, QuotaExceeded
-from catalog.quotas.models import Capacity, Loan, Quota
+from catalog.quotas.models import Loan, Quota
 from catalog.quotas.shares import Account, Debt, Part, lenders, to_return
-from catalog.quotas.standings import Book, own_books, standings
+from catalog.quotas.standings import Book, Standing, own_books, standings
 from catalog.tenancy.models import Tenant
+
+_BORROWING = 0x6C6F616E
 
 
 def check_and_lock(tenant: Tenant, wanted: Mapping[str, int], *, now: datetime, zone: Zone | None = None) -> None:
@@ -88,12 +90,12 @@ def loans_of(account: Account, name: str, book: Book, loans: Iterable[Loan]) -> 
 
 
 def _lend(instance: ServiceInstance, zone: Zone, more: Mapping[str, int], now: datetime) -> None:
-    list(lock(Capacity.objects.filter(resource_class__in=more)))
-    offers = _offers(instance, zone, more)
+    # Two that borrow at once must not be lent the same; what lenders themselves claim meanwhile is theirs by right.
+    wait_for(_BORROWING)
+    offers = _offers(instance, zone, more, standings(more))
     if not all(offers.values()):
         # The count may be a minute old; before refusing it is worth counting the pool again.
-        count_capacity(now)
-        offers = _offers(instance, zone, more)
+        offers = _offers(instance, zone, more, standings(more, counted()))
     lacking = {name: more[name] for name, parts in offers.items() if not parts}
     if lacking:
         said = {name: _("others leave less than %(amount)d idle") % {"amount": lacking[name]} for name in lacking}
@@ -108,12 +110,14 @@ def _lend(instance: ServiceInstance, zone: Zone, more: Mapping[str, int], now: d
     )  # fmt: skip
 
 
-def _offers(instance: ServiceInstance, zone: Zone, more: Mapping[str, int]) -> dict[str, list[Part]]:
+def _offers(
+    instance: ServiceInstance, zone: Zone, more: Mapping[str, int], there: Mapping[str, Standing]
+) -> dict[str, list[Part]]:
     return {
         name: lenders(
             more[name], borrower=instance.tenant_id, zone=zone.pk, accounts=list(standing.book), pools=standing.pools
         )
-        for name, standing in standings(more).items()
+        for name, standing in there.items()
     }
 
 

@@ -175,7 +175,7 @@ def to_return(debts: Iterable[Debt], amount: int, *, instance: Hashable = None) 
 
     :returns: pairs of a loan's key and how much of it ends; only the last may be a part of a loan.
     """
-    mine = [debt for debt in debts]
+    mine = list(debts)
     mine.sort(key=lambda debt: (debt.instance == instance and instance is not None, debt.since, debt.key), reverse=True)
     ended: list[tuple[int, int]] = []
     left = amount

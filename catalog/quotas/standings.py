@@ -2,7 +2,7 @@
 
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from django.db.models import Sum
@@ -67,8 +67,13 @@ class Standing:
     pools: tuple[Pool, ...]
 
 
-def standings(classes: Iterable[str]) -> dict[str, Standing]:
-    """How everybody stands, for these classes. What it costs grows with affiliates and zones, not with hosts or orders."""
+def standings(
+    classes: Iterable[str], capacity: Mapping[tuple[uuid.UUID, str], int] | None = None
+) -> dict[str, Standing]:
+    """How everybody stands, for these classes. What it costs grows with affiliates and zones, not with hosts or orders.
+
+    :param capacity: zone and class → what there is; None: as last counted.
+    """
     names = sorted(set(classes))
     rows = Quota.objects.filter(resource_class__in=names)
     books = {name: Book(account_of(row) for row in rows if row.resource_class == name) for name in names}
@@ -85,10 +90,12 @@ def standings(classes: Iterable[str]) -> dict[str, Standing]:
     for owner, zone, wanted in Recall.objects.filter(ended_at__isnull=True).values_list("owner", "zone", "wanted"):
         for name in books.keys() & wanted.keys():
             books[name].add(owner, zone, awaited=wanted[name])
-    there = Capacity.objects.filter(resource_class__in=names).values_list(
-        "resource_class", "zone", "amount", "zone__kind"
-    )
-    pools: dict[str, list[Pool]] = defaultdict(list)
-    for name, zone, amount, kind in there:
-        pools[name].append(Pool(zone, amount, unowned[name, zone], kind == Zone.Kind.LOCAL))
+    if capacity is None:
+        rows_counted = Capacity.objects.filter(resource_class__in=names).values_list("zone", "resource_class", "amount")
+        capacity = {(zone, name): amount for zone, name, amount in rows_counted}
+    local = set(Zone.objects.filter(kind=Zone.Kind.LOCAL).values_list("pk", flat=True))
+    pools: dict[str, list[Pool]] = {name: [] for name in names}
+    for (zone, name), amount in capacity.items():
+        if name in pools:
+            pools[name].append(Pool(zone, amount, unowned[name, zone], zone in local))
     return {name: Standing(books[name], tuple(pools[name])) for name in names}

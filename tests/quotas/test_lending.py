@@ -20,8 +20,16 @@ from catalog.quotas.models import Capacity, Loan, Memory, Quota, Recall
 from catalog.quotas.selectors import Figures, figures
 from catalog.quotas.shares import MOST
 from catalog.tenancy.models import Tenant
-from tests.factories import NOW, TESTER, HostFactory, InstanceFactory, PlanFactory, ProjectFactory, TenantFactory
-from tests.factories import ZoneFactory
+from tests.factories import (
+    NOW,
+    TESTER,
+    HostFactory,
+    InstanceFactory,
+    PlanFactory,
+    ProjectFactory,
+    TenantFactory,
+    ZoneFactory,
+)
 
 pytestmark = pytest.mark.django_db
 
