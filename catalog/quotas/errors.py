@@ -35,9 +35,3 @@ class QuotaBelowUse(DomainError):
 
     code = "quota-below-use"
     title = _("The affiliate uses more than that now. Have it give something back first, or set at least what is used.")
-
-
-class QuotaUnknown(DomainError):
-    code = "quota-unknown"
-    status = 404
-    title = _("There is no such quota. Look at the list of quotas for those there are.")
