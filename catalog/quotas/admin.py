@@ -63,7 +63,7 @@ class QuotaAdmin(PolicyAdmin):
         """How much of it others use."""
         return int(quota.figures.lent)
 
-    def save_model(self, request: HttpRequest, obj: Quota, form: "ModelForm[Any]", change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Any, form: "ModelForm[Any]", change: bool) -> None:
         saved = set_quota(
             actor_of(request),
             obj.tenant,
@@ -78,7 +78,7 @@ class QuotaAdmin(PolicyAdmin):
         for note in beyond_pool():
             messages.warning(request, note)
 
-    def delete_model(self, request: HttpRequest, obj: Quota) -> None:
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
         remove_quota(actor_of(request), obj, now=clock.now())
 
     def delete_queryset(self, request: HttpRequest, queryset: Iterable[Quota]) -> None:

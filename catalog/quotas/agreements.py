@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Sum
 from django.utils.translation import gettext as _
@@ -60,8 +61,10 @@ def set_quota(
     """
     amounts = {"guaranteed": guaranteed, "borrow_limit": borrow_limit, "lend_limit": lend_limit}
     check_amounts(amounts)
-    if not RESOURCE_CLASS.regex.match(resource_class):
-        raise QuotaInvalid(fields={"resource_class": RESOURCE_CLASS.message})
+    try:
+        RESOURCE_CLASS(resource_class)
+    except ValidationError as error:
+        raise QuotaInvalid(fields={"resource_class": error.messages[0]}) from error
     if zone is not None and zone.kind == Zone.Kind.LOCAL and zone.tenant_id != tenant.pk:
         raise InvalidInput(fields={"zone": _("This zone is local to another affiliate.")})
     with transaction.atomic():

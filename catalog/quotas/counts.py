@@ -54,7 +54,7 @@ def count_capacity(now: datetime) -> None:
 
 def remember(now: datetime) -> None:
     """Bring the memory of every tenant's use forward to ``now``."""
-    used: Counter[tuple[object, str]] = Counter()
+    used: Counter[tuple[uuid.UUID, str]] = Counter()
     for tenant, name, amount in Holding.objects.values_list("tenant", "resource_class", "used"):
         used[tenant, name] += amount
     with transaction.atomic():

@@ -5,7 +5,7 @@ A host stands for one affiliate at a time, so what comes back is a host: one on 
 
 import uuid
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -112,7 +112,7 @@ def _pieces(need: Need, zone: Zone, room: Mapping[str, int]) -> list[tuple[Piece
     return [(Piece(pk, began, has[pk]), last_end) for pk, began, last_end in newest]
 
 
-def _recall(need: Need, zone: Zone, host: Hashable, *, due: datetime, now: datetime, actor: Actor) -> Recall | None:
+def _recall(need: Need, zone: Zone, host: uuid.UUID, *, due: datetime, now: datetime, actor: Actor) -> Recall | None:
     """End every lease on the host at ``due`` or sooner. None where another owner was faster."""
     instances = set(
         Allocation.objects.filter(host_id=host, released_at__isnull=True).values_list("instance", flat=True)

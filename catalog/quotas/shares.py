@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 MOST = 1_000_000_000
 """The largest amount that can be agreed: more than any pool has, little enough for every sum to fit 64 bits."""
@@ -132,7 +133,7 @@ class Piece:
     :param amounts: resource class → what its return frees.
     """
 
-    key: Hashable
+    key: Any
     since: datetime
     amounts: Mapping[str, int]
 

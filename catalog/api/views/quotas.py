@@ -48,7 +48,7 @@ class Quotas(Face):
         shown = self.paginate_queryset(rows) or []
         known = figures(shown)
         for row in shown:
-            row.figures = known[row.pk]
+            row.figures = known[row.pk]  # type: ignore[attr-defined]  # shown beside it
         return self.get_paginated_response(shapes.Quota(shown, many=True).data)
 
 
