@@ -36,6 +36,7 @@ INSTALLED_APPS = [
     "axes",
     "catalog.tenancy",
     "catalog.audit",
+    "catalog.mail",
     "catalog.pool",
     "catalog.offerings",
     "catalog.instances",
@@ -199,6 +200,19 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 # A publisher must learn within a second that the broker is down; the order is safe in the database.
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 1, "socket_timeout": 5, "max_retries": 0}
 
+# Letters to people. Without a server none is sent; what they say can be read in the portal and through the API.
+EMAIL_HOST = env("PUMASI_SMTP_HOST", "")
+EMAIL_PORT = env_int("PUMASI_SMTP_PORT", 25, least=1)
+EMAIL_HOST_USER = env("PUMASI_SMTP_USER", "")
+EMAIL_HOST_PASSWORD = env("PUMASI_SMTP_PASSWORD", "")
+EMAIL_TIMEOUT = 10
+_SMTP_SECURITY = env("PUMASI_SMTP_SECURITY", "none")
+if _SMTP_SECURITY not in {"none", "starttls", "tls"}:
+    raise BadSetting(f"The setting PUMASI_SMTP_SECURITY must be none, starttls or tls, not {_SMTP_SECURITY!r}.")
+EMAIL_USE_TLS = _SMTP_SECURITY == "starttls"
+EMAIL_USE_SSL = _SMTP_SECURITY == "tls"
+DEFAULT_FROM_EMAIL = env("PUMASI_MAIL_FROM", "pumasi@localhost")
+
 PREFECT_API_URL = env("PREFECT_API_URL", "http://127.0.0.1:4200/api")
 # "user:password" where the Prefect server asks for it.
 PREFECT_API_AUTH_STRING = env("PREFECT_API_AUTH_STRING", "")
@@ -207,8 +221,8 @@ PREFECT_API_AUTH_STRING = env("PREFECT_API_AUTH_STRING", "")
 APPROVAL_THRESHOLD_KRW = env_int("PUMASI_APPROVAL_THRESHOLD_KRW", 100_000)
 LEASE_DEFAULT_SECONDS = env_int("PUMASI_LEASE_DEFAULT_SECONDS", 30 * 86_400, least=1)
 LEASE_MAX_SECONDS = env_int("PUMASI_LEASE_MAX_SECONDS", 365 * 86_400, least=1)
-# How long before its end a borrower learns that a lease was recalled (seconds).
-RECALL_NOTICE_SECONDS = env_int("PUMASI_RECALL_NOTICE_SECONDS", 3 * 86_400, least=1)
+# The least time between the recall of a lease and its end (seconds).
+RECALL_NOTICE_SECONDS = env_int("PUMASI_RECALL_NOTICE_SECONDS", 7 * 86_400)
 # How long a released port rests before somebody else may get it (seconds).
 PORT_REST_SECONDS = env_int("PUMASI_PORT_REST_SECONDS", 600)
 # A running flow renews its job's heartbeat every 2 s; after this many seconds of silence it is taken for dead.

@@ -13,8 +13,8 @@ from knox.models import get_token_model
 from catalog.audit.models import AuditEntry
 from catalog.audit.services import record
 from catalog.common import clock
-from catalog.tenancy.admin import AffiliatePage, MembershipPage, Person, PolicyAdmin, ProjectPage, actor_of
-from catalog.tenancy.models import Membership, Project, Tenant, User
+from catalog.tenancy.admin import AffiliatePage, MembershipPage, Person, PolicyAdmin, actor_of
+from catalog.tenancy.models import Membership, Tenant, User
 from catalog.tenancy.policy import Action
 
 
@@ -83,11 +83,6 @@ class UserAdmin(AuditedAdmin, Person):
 @admin.register(Tenant)
 class TenantAdmin(AuditedAdmin, AffiliatePage):
     """Affiliates, recorded."""
-
-
-@admin.register(Project)
-class ProjectAdmin(AuditedAdmin, ProjectPage):
-    """Projects, recorded."""
 
 
 @admin.register(Membership)

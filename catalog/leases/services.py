@@ -5,48 +5,53 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
-from django.utils.translation import gettext as _
 
-from catalog.audit.gate import Happening, append_events, move
+from catalog.audit.gate import Happening, append_events
 from catalog.audit.services import record
 from catalog.common.locks import lock_one
 from catalog.instances.models import ServiceInstance
-from catalog.leases.errors import LeaseEnded, LeaseStarted, LeaseTooLong, LeaseTooShort
+from catalog.leases.ends import LIVE, held, move_lease, set_end
+from catalog.leases.errors import (
+    LeaseEnded,
+    LeaseRecalled,
+    LeaseStarted,
+    LeaseTooShort,
+    LegalHold,
+    NotRecalled,
+    RecallWithoutReason,
+)
+from catalog.leases.letters import RECALL_CANCELLED, RECALLED, tell
+from catalog.leases.limits import limits_for, outlives_project, too_long
 from catalog.leases.models import Lease, LeaseEvent
-from catalog.leases.states import LEASE, LeaseState
+from catalog.leases.schedule import next_notice
+from catalog.leases.states import LeaseState
+from catalog.tenancy.models import Project
 from catalog.tenancy.policy import Action, Actor, require
-
-
-def check_seconds(seconds: int) -> None:
-    """Refuse a time no lease may have: below 1 second or above ``LEASE_MAX_SECONDS``.
-
-    :raises LeaseTooShort, LeaseTooLong: with the field ``lease_seconds``.
-    """
-    if seconds < 1:
-        raise LeaseTooShort(fields={"lease_seconds": LeaseTooShort.title})
-    if seconds > settings.LEASE_MAX_SECONDS:
-        raise LeaseTooLong(_too_long(), fields={"lease_seconds": _too_long()})
-
-
-def _too_long() -> str:
-    days, seconds = divmod(settings.LEASE_MAX_SECONDS, 86_400)
-    most = _("%d days") % days if days and not seconds else _("%d seconds") % settings.LEASE_MAX_SECONDS
-    return _("A service may stay %s from its start. Choose an earlier end.") % most
+from catalog.tenancy.projects import use_until
 
 
 def start(instance: ServiceInstance, *, seconds: int, now: datetime, actor: Actor) -> Lease:
     """Begin the lease of a service that has just become active.
 
-    :raises LeaseTooShort, LeaseTooLong: the time.
+    How long it may be was judged when it was ordered and is not judged again: what was approved is built. Only the end of the
+    project cuts it; a project that ended meanwhile leaves it one second.
+
+    :raises LeaseTooShort: below one second.
     :raises LeaseStarted: it has one.
     """
-    check_seconds(seconds)
+    if seconds < 1:
+        raise LeaseTooShort(fields={"lease_seconds": LeaseTooShort.title})
     with transaction.atomic():
         if Lease.objects.filter(instance=instance).exists():
             raise LeaseStarted(instance=str(instance.pk))
+        until = use_until(Project.objects.get(pk=instance.project_id))
+        ends_at = now + timedelta(seconds=seconds)
+        if until is not None and until < ends_at:
+            ends_at = max(until, now + timedelta(seconds=1))
         lease = Lease.objects.create(
-            instance=instance, starts_at=now, ends_at=now + timedelta(seconds=seconds), state_since=now
-        )
+            instance=instance, starts_at=now, ends_at=ends_at, state_since=now,
+            next_notice_at=next_notice(ends_at, after=now),
+        )  # fmt: skip
         said = {"ends_at": lease.ends_at.isoformat()}
         append_events(lease, LeaseEvent, [Happening("started", said)], actor=actor.name, now=now)
         record(
@@ -63,86 +68,124 @@ def extend(actor: Actor, lease: Lease, *, seconds: int, now: datetime) -> Lease:
 
     :raises NotFound, Forbidden: the actor may not order for this tenant.
     :raises LeaseEnded: it is being given back.
+    :raises LeaseRecalled: the lender wants it back.
     :raises LeaseTooShort: the new end would not lie in the future.
-    :raises LeaseTooLong: it would stay longer than ``LEASE_MAX_SECONDS`` from its start.
+    :raises LeaseTooLong: it would stay longer from its start than its policy allows.
+    :raises ExtensionTooLong, NoExtensionLeft: too far at once; too often.
+    :raises LeaseOutlivesProject: its project ends before.
     """
-    tenant_id = lease.instance.tenant_id
+    instance = lease.instance
+    tenant_id = instance.tenant_id
     require(actor, Action.ORDER, tenant_id)
-    if seconds < 1:
-        raise LeaseTooShort(fields={"seconds": LeaseTooShort.title})
-    if seconds > settings.LEASE_MAX_SECONDS:
-        raise LeaseTooLong(_too_long(), fields={"seconds": _too_long()})
+    limits = limits_for(tenant_id, instance.plan.offering_id)
     with transaction.atomic():
         locked = lock_one(Lease, lease.pk)
         if locked.state == LeaseState.ENDED:
             raise LeaseEnded()
+        if locked.recalled_at is not None:
+            raise LeaseRecalled()
+        limits.check_extension(seconds, made=locked.extensions, field="seconds")
         ends_at = locked.ends_at + timedelta(seconds=seconds)
         if ends_at <= now:
             raise LeaseTooShort(fields={"seconds": LeaseTooShort.title})
-        if ends_at > locked.starts_at + timedelta(seconds=settings.LEASE_MAX_SECONDS):
-            raise LeaseTooLong(_too_long(), fields={"seconds": _too_long()})
-        said = {"from": locked.ends_at.isoformat(), "to": ends_at.isoformat()}
-        Lease.objects.filter(pk=locked.pk).update(ends_at=ends_at)
-        append_events(locked, LeaseEvent, [Happening("extended", said)], actor=actor.name, now=now)
-        record(
-            actor, "lease.extended", subject_type="lease", subject_id=str(lease.pk), now=now, tenant_id=tenant_id,
-            before={"ends_at": said["from"]}, after={"ends_at": said["to"]},
-        )  # fmt: skip
-        if locked.state != LeaseState.ACTIVE:
-            _move(locked, LeaseState.ACTIVE, actor=actor, now=now)
-    lease.refresh_from_db()
-    return lease
-
-
-def recall(lease: Lease, *, ends_at: datetime, reason: str, now: datetime, actor: Actor) -> Lease:
-    """Let a lease end at ``ends_at`` because the lender wants back what it stands on. One that ends sooner stays as it is.
-
-    :raises LeaseEnded: it is being given back already.
-    :raises LeaseTooShort: ``ends_at`` does not lie in the future, so nobody could see it coming.
-    """
-    if ends_at <= now:
-        raise LeaseTooShort(fields={"ends_at": LeaseTooShort.title})
-    with transaction.atomic():
-        locked = lock_one(Lease, lease.pk)
-        if locked.state == LeaseState.ENDED:
-            raise LeaseEnded()
-        ends_at = min(ends_at, locked.ends_at)
-        said = {"from": locked.ends_at.isoformat(), "to": ends_at.isoformat(), "reason": reason}
-        Lease.objects.filter(pk=locked.pk).update(ends_at=ends_at)
-        append_events(locked, LeaseEvent, [Happening("recalled", said)], actor=actor.name, now=now)
-        record(
-            actor, "lease.recalled", subject_type="lease", subject_id=str(lease.pk), now=now,
-            tenant_id=locked.instance.tenant_id, before={"ends_at": said["from"]},
-            after={"ends_at": said["to"], "reason": reason},
-        )  # fmt: skip
+        if ends_at > locked.starts_at + timedelta(seconds=limits.longest_seconds):
+            raise too_long(limits, field="seconds")
+        # Read behind the lock: whoever brings the project's end forward looks at this lease after us, or we at that end.
+        project = Project.objects.select_related("tenant").get(pk=instance.project_id)
+        until = use_until(project)
+        if until is not None and ends_at > until:
+            raise outlives_project(project, field="seconds")
+        set_end(locked, ends_at, kind="extended", actor=actor, now=now, extensions=locked.extensions + 1)
     lease.refresh_from_db()
     return lease
 
 
 def end(instance: ServiceInstance, *, now: datetime, actor: Actor) -> None:
-    """End the lease of ``instance``, whenever it would have ended. None, or ended already: nothing."""
+    """End the lease of ``instance``, whenever it would have ended. None, or ended already: nothing.
+
+    :raises LegalHold: it is held; nothing has changed.
+    """
     with transaction.atomic():
         lease = Lease.objects.filter(instance=instance).first()
         if lease is None:
             return
         lease = lock_one(Lease, lease.pk)
+        if lease.is_held(now):
+            raise LegalHold()
         if lease.state != LeaseState.ENDED:
-            _move(lease, LeaseState.ENDED, actor=actor, now=now)
+            move_lease(lease, LeaseState.ENDED, actor=actor, now=now)
+
+
+def recall(lease: Lease, *, ends_at: datetime, reason: str, now: datetime, actor: Actor) -> Lease:
+    """Bring the end of a lease forward because its lender wants the capacity back. The borrower gets a letter.
+
+    Whether it may be recalled is the caller's decision. The new end leaves a notice of at least ``RECALL_NOTICE_SECONDS``, is
+    never later than the present one, and cannot be extended. Recalled again, only an earlier end changes anything.
+
+    :param ends_at: the end that is wished for.
+    :param reason: what the borrower is told; no longer than 300 characters.
+    :raises RecallWithoutReason: it is blank.
+    :raises LeaseEnded: it is being given back already.
+    """
+    reason = reason.strip()[:300]
+    if not reason:
+        raise RecallWithoutReason(fields={"reason": RecallWithoutReason.title})
+    with transaction.atomic():
+        locked = lock_one(Lease, lease.pk)
+        if locked.state == LeaseState.ENDED:
+            raise LeaseEnded()
+        soonest = now + timedelta(seconds=settings.RECALL_NOTICE_SECONDS)
+        end = min(locked.ends_at, max(ends_at, soonest))
+        if locked.recalled_at is None or end < locked.ends_at:
+            set_end(
+                locked, end, kind="recalled", actor=actor, now=now, data={"reason": reason}, recalled_at=now,
+                recalled_by=actor.name, recall_reason=reason, recalled_from=locked.recalled_from or locked.ends_at,
+            )  # fmt: skip
+            tell(locked, RECALLED, now=now, reason=reason)
+    lease.refresh_from_db()
+    return lease
+
+
+def cancel_recall(lease: Lease, *, now: datetime, actor: Actor) -> Lease:
+    """Give a recalled lease the end back that it had before, as far as its project still lasts. The borrower gets a letter.
+
+    :raises LeaseEnded: it is being given back already.
+    :raises NotRecalled: it is not recalled.
+    """
+    with transaction.atomic():
+        locked = lock_one(Lease, lease.pk)
+        if locked.state == LeaseState.ENDED:
+            raise LeaseEnded()
+        if locked.recalled_from is None:
+            raise NotRecalled()
+        until = use_until(Project.objects.get(pk=locked.instance.project_id))
+        before = locked.recalled_from if until is None else min(locked.recalled_from, until)
+        set_end(
+            locked, max(before, locked.ends_at), kind="recall-cancelled", actor=actor, now=now, recalled_at=None,
+            recalled_by="", recall_reason="", recalled_from=None,
+        )  # fmt: skip
+        tell(locked, RECALL_CANCELLED, now=now)
+    lease.refresh_from_db()
+    return lease
+
+
+def recallable(now: datetime, *, ends_at: datetime) -> "QuerySet[Lease]":
+    """Leases of which a recall to ``ends_at`` gets back what they stand on: nothing holds them, and nobody else recalled them to
+    a later end, whose recall it would replace.
+    """
+    return Lease.objects.filter(Q(recalled_at__isnull=True) | Q(ends_at__lte=ends_at), state__in=LIVE).exclude(
+        held(now)
+    )
 
 
 def due(now: datetime, zone: str | None) -> "QuerySet[Lease]":
     """Leases whose time is over and that nothing holds, the longest overdue first; of one zone (its slug) or of all."""
-    leases = Lease.objects.filter(
-        Q(held_until__isnull=True) | Q(held_until__lte=now),
-        ends_at__lte=now,
-        state__in=(LeaseState.ACTIVE, LeaseState.EXPIRING, LeaseState.GRACE),
-    )
+    leases = Lease.objects.filter(ends_at__lte=now, state__in=LIVE).exclude(held(now))
     if zone is not None:
         leases = leases.filter(instance__zone__slug=zone)
     return leases.select_related("instance").order_by("ends_at", "pk")
 
 
-def _move(lease: Lease, to: str, *, actor: Actor, now: datetime) -> None:
-    move(
-        lease, to, table=LEASE, event_model=LeaseEvent, actor=actor, now=now, tenant_id=lease.instance.tenant_id
-    )  # fmt: skip
+def is_due(lease: Lease, now: datetime) -> bool:
+    """Whether :func:`due` would find it."""
+    return lease.state in LIVE and lease.ends_at <= now and not lease.is_held(now)

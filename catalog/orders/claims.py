@@ -42,7 +42,7 @@ def claim(order: Order, instance: ServiceInstance, *, actor: Actor, now: datetim
     :raises PortsExhausted: the host has no free port in the plan's range.
     """
     plan = order.plan
-    quotas.check_and_lock(order.tenant, plan.resources, zone=order.zone, now=now)
+    checked = quotas.check_and_lock(order.tenant, plan.resources, zone=order.zone, now=now)
     placed = placement.place(
         instance,
         resources=plan.resources,
@@ -55,7 +55,7 @@ def claim(order: Order, instance: ServiceInstance, *, actor: Actor, now: datetim
         room_from=lambda: room_from(order),
     )
     # A whole host may hold more than its plan asks for, and all of it counts.
-    borrowed = quotas.borrow(instance, zone=placed.host.zone, now=now)
+    borrowed = quotas.borrow(instance, placed.amounts, zone=placed.host.zone_id, checked=checked, now=now)
     if borrowed and order.state != OrderState.WAITING_CAPACITY and long_waiting(order, now).exists():
         raise NoCapacity(
             _("Other orders have waited long for this room and come first. Let the order wait in line too.")

@@ -4,9 +4,11 @@ import uuid
 
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from catalog.common.errors import NotFound
 from catalog.instances.models import ServiceInstance
+from catalog.leases.models import Lease
 from catalog.orders.models import Order, OrderEvent
 from catalog.tenancy.policy import Actor, visible_tenants
 
@@ -39,6 +41,14 @@ def instance_for(actor: Actor, instance_id: uuid.UUID | str) -> ServiceInstance:
         return instances_for(actor).get(pk=instance_id)
     except (ServiceInstance.DoesNotExist, ValidationError) as error:
         raise NotFound() from error
+
+
+def lease_for(actor: Actor, instance_id: uuid.UUID | str) -> Lease:
+    """The lease of one instance. Raises NotFound where the actor may not see it, or the service is not ready yet."""
+    lease: Lease | None = getattr(instance_for(actor, instance_id), "lease", None)
+    if lease is None:
+        raise NotFound(_("The service has no lease yet; it starts when the service is ready."))
+    return lease
 
 
 def events_after(order: Order, after: int, limit: int = 500) -> list[OrderEvent]:

@@ -5,7 +5,6 @@ import json
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
@@ -16,6 +15,7 @@ from catalog.instances import services as instances
 from catalog.instances.models import ServiceInstance
 from catalog.instances.states import InstanceState
 from catalog.leases import services as leases
+from catalog.leases.limits import order_seconds
 from catalog.leases.models import Lease
 from catalog.offerings import services as offerings
 from catalog.orders import claims, waiting
@@ -45,6 +45,7 @@ from catalog.quotas import recalls
 from catalog.quotas.errors import NothingToBorrow
 from catalog.tenancy.models import Project
 from catalog.tenancy.policy import Action, Actor, require
+from catalog.tenancy.projects import use_until
 
 _UNDER_WAY = (
     OrderState.APPROVED,
@@ -112,10 +113,11 @@ def place(
 ) -> Order:
     """Order a service. It is approved and claimed at once, or waits for an approval; either way its name is reserved.
 
-    :param lease_seconds: how long the service may stay, 1 to LEASE_MAX_SECONDS; None for the default.
+    :param lease_seconds: how long the service may stay, as the lease policy allows; None for its default.
     :param wait_for_capacity: stand in line when the pool is full, instead of being refused.
     :raises ProjectUnknown, ProjectEnded, PlanUnavailable, ParametersInvalid, NameInvalid, NameTaken, ZoneUnknown, LeaseTooShort,
-        LeaseTooLong, IdempotencyKeyReused, QuotaExceeded, NothingToBorrow, NoCapacity: nothing has changed.
+        LeaseTooLong, LeaseOutlivesProject, IdempotencyKeyReused, QuotaExceeded, NothingToBorrow, NoCapacity: nothing has
+        changed.
     """
     try:
         require(actor, Action.ORDER, project.tenant_id)
@@ -128,12 +130,11 @@ def place(
     request_hash = _digest(asked)
     if earlier := _same_request(actor, idempotency_key, request_hash):
         return earlier
-    if project.ends_on is not None and project.ends_on < now.date():
+    if (until := use_until(project)) is not None and until <= now:
         raise ProjectEnded()
     wanted = offerings.find_plan(offering, plan)
     values = offerings.validate_parameters(wanted, parameters)
-    seconds = settings.LEASE_DEFAULT_SECONDS if lease_seconds is None else lease_seconds
-    leases.check_seconds(seconds)
+    seconds = order_seconds(project, wanted, lease_seconds, now=now)
     where = _zone(zone, project)
     try:
         with transaction.atomic():
@@ -198,6 +199,8 @@ def claim_and_dispatch(order: Order, *, actor: Actor, now: datetime) -> None:
         if order.state == OrderState.WAITING_CAPACITY:
             recalls.finish(order.pk, now=now)
         claims.claim(order, order.instance, actor=actor, now=now)
+        if order.state == OrderState.WAITING_CAPACITY:
+            recalls.call_off(order.pk, now=now, actor=waiting.LENDER)
         claims.dispatch_attempt(order, actor=actor, now=now, tries=1)
 
 
@@ -268,10 +271,10 @@ def cancel(actor: Actor, order: Order, *, now: datetime) -> Order:
         if held.state == OrderState.CANCELLING:
             raise AlreadyCancelling()
         if held.state not in {OrderState.DISPATCHED, OrderState.RUNNING}:
-            if held.state == OrderState.WAITING_CAPACITY:
-                recalls.finish(held.pk, now=now)
             move_order(held, OrderState.CANCELLED, actor=actor, now=now)
             drop_instance(held, actor=actor, now=now)
+            recalls.finish(held.pk, now=now)
+            recalls.call_off(held.pk, now=now, actor=waiting.LENDER)
             return held
         if held.kind == OrderKind.DECOMMISSION:
             raise GiveBackNotCancellable()
@@ -329,6 +332,7 @@ def give_back(
 
     :raises AlreadyGivingBack: a give-back is under way or done.
     :raises OrderUnderWay: it is still being built; cancel that order instead.
+    :raises LegalHold: it is held.
     """
     require(actor, Action.ORDER, instance.tenant_id)
     request_hash = _digest({"decommission": str(instance.pk)})
@@ -371,7 +375,7 @@ def give_back(
 
 
 def extend_lease(actor: Actor, instance: ServiceInstance, *, seconds: int, now: datetime) -> Lease:
-    """Let a service stay ``seconds`` longer. Raises LeaseTooLong or LeaseEnded."""
+    """Let a service stay ``seconds`` longer. Raises what :func:`catalog.leases.services.extend` does, or NotFound."""
     require(actor, Action.ORDER, instance.tenant_id)
     lease = Lease.objects.filter(instance=instance).first()
     if lease is None:

@@ -1,5 +1,6 @@
 """What the scheduled flows look for: deadlines that passed, hosts left behind, leases that ended."""
 
+import uuid
 from datetime import datetime
 
 import structlog
@@ -9,8 +10,10 @@ from django.utils.translation import gettext as _
 from catalog.common.errors import DomainError
 from catalog.common.locks import lock_one
 from catalog.dispatch import services as dispatch
+from catalog.instances.models import ServiceInstance
 from catalog.instances.states import InstanceState
 from catalog.leases import services as leases
+from catalog.leases.models import Lease
 from catalog.orders import services
 from catalog.orders.fulfilment import next_attempt
 from catalog.orders.models import Order
@@ -96,15 +99,26 @@ def stuck(now: datetime) -> Report:
 def reclaim_due(zone: str, now: datetime) -> int:
     """Order the give-back of every instance of a zone whose lease has ended; returns how many. Never early, never twice."""
     placed = 0
-    for lease in list(leases.due(now, zone).select_related("instance")[:500]):
-        if lease.instance.state == InstanceState.DECOMMISSIONING:
-            continue
+    for lease_id, instance_id in list(leases.due(now, zone).values_list("pk", "instance_id")):
         try:
-            services.give_back(
-                RECLAIM, lease.instance, reason=_("The lease ended."), idempotency_key=f"lease:{lease.pk}", now=now
-            )
+            placed += reclaim_lease(lease_id, instance_id, now)
         except DomainError as error:
-            log.warning("reclaim_refused", lease=str(lease.pk), instance=str(lease.instance_id), code=error.code)
-            continue
-        placed += 1
+            log.warning("reclaim_refused", lease=str(lease_id), instance=str(instance_id), code=error.code)
     return placed
+
+
+def reclaim_lease(lease_id: uuid.UUID, instance_id: uuid.UUID, now: datetime) -> bool:
+    """Order the give-back of one instance whose lease was seen to be due; False where it no longer is.
+
+    Since it was seen, its people may have extended it, an auditor may hold it, or another sweep was here: it is judged again,
+    locked.
+
+    :raises DomainError: it cannot be given back now, for example because another order for it is under way.
+    """
+    with transaction.atomic():
+        instance = lock_one(ServiceInstance, instance_id)
+        if instance.state == InstanceState.DECOMMISSIONING or not leases.is_due(lock_one(Lease, lease_id), now):
+            return False
+        reason = _("The lease ended.")
+        services.give_back(RECLAIM, instance, reason=reason, idempotency_key=f"lease:{lease_id}", now=now)
+        return True

@@ -3,7 +3,7 @@
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -28,9 +28,10 @@ CANDIDATES = 16
 
 @dataclass(frozen=True)
 class Placed:
-    """Where an instance was placed, and why there (JSON)."""
+    """Where an instance was placed, the amount that was claimed of each class, and why there (JSON)."""
 
     host: Host
+    amounts: Mapping[str, int]
     explanation: dict[str, Any] = field(default_factory=dict)
 
 
@@ -106,19 +107,19 @@ class _Claim:
             if not waiting or len(found) < CANDIDATES:
                 return None
 
-    def _try(self, candidate: Candidate, opens_to: uuid.UUID, *, waiting: bool) -> Host | None:
+    def _try(self, candidate: Candidate, opens_to: uuid.UUID, *, waiting: bool) -> Placed | None:
         if not waiting:
             return self._claim(candidate, opens_to, skip_locked=True)
         try:
             with transaction.atomic():
-                host = self._claim(candidate, opens_to, skip_locked=False)
-                if host is None:
+                placed = self._claim(candidate, opens_to, skip_locked=False)
+                if placed is None:
                     raise _GaveUp
-                return host
+                return placed
         except _GaveUp:
             return None
 
-    def _claim(self, candidate: Candidate, opens_to: uuid.UUID, *, skip_locked: bool) -> Host | None:
+    def _claim(self, candidate: Candidate, opens_to: uuid.UUID, *, skip_locked: bool) -> Placed | None:
         standing = (
             Q(state=HostState.AVAILABLE, proven_clean=True)
             if opens_to == ANYONE
@@ -144,15 +145,15 @@ class _Claim:
         )
         Inventory.objects.filter(host=host, resource_class__in=amounts).update(used=F("used") + _each(amounts))
         _add_holdings(self.tenant, {(name, host.zone_id): amount for name, amount in amounts.items()})
-        return host
+        return Placed(host, amounts)
 
     def _explained(
-        self, host: Host, zone: Zone, opens_to: uuid.UUID, candidate: Candidate, compared: int
+        self, placed: Placed, zone: Zone, opens_to: uuid.UUID, candidate: Candidate, compared: int
     ) -> Placed:  # fmt: skip
-        return Placed(
-            host,
-            {
-                "host": host.name,
+        return replace(
+            placed,
+            explanation={
+                "host": placed.host.name,
                 "zone": zone.slug,
                 "where": "clean-host" if opens_to == ANYONE else "beside-own-services",
                 "rule": "best-fit",

@@ -111,7 +111,7 @@ def _follow(tenant: Tenant, name: str, rows: Iterable[Quota], now: datetime) -> 
         if account.used > account.most:
             said = _("used %(used)d, limit %(limit)d") % {"used": account.used, "limit": account.most}
             raise QuotaBelowUse(fields={name: said}, classes={name: {"used": account.used, "limit": account.most}})
-    loans = [loan for loan in open_loans(tenant) if loan.resource_class == name]
+    loans = list(lock(open_loans(tenant).filter(resource_class=name)))
     end_loans(tenant, {name: book}, loans, gone=None, now=now)
     for account in list(book):
         lent = sum(loan.amount for loan in loans_of(account, name, book, open_loans(tenant)))

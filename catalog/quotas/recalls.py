@@ -65,7 +65,7 @@ def recall_for(need: Need, *, now: datetime, actor: Actor) -> Recall | None:
         room = {name: account.guaranteed - account.used for name, account in accounts.items()}
         if any(room[name] < amount for name, amount in need.wanted.items()):
             continue
-        pieces = _pieces(need, zone, room)
+        pieces = _pieces(need, zone, room, due=due, now=now)
         by_itself = [piece for piece, last_end in pieces if last_end <= due]
         chosen = to_recall(by_itself or [piece for piece, _last_end in pieces], need.wanted)
         if chosen:
@@ -79,14 +79,27 @@ def finish(order_id: uuid.UUID, *, now: datetime) -> None:
     Recall.objects.filter(order_id=order_id, ended_at__isnull=True).update(ended_at=now)
 
 
-def _pieces(need: Need, zone: Zone, room: Mapping[str, int]) -> list[tuple[Piece, datetime]]:
+def call_off(order_id: uuid.UUID, *, now: datetime, actor: Actor) -> None:
+    """What was recalled for an order and has not come back is not needed any more: its leases get their old ends back.
+
+    A lease that is being given back already stays so; so does one that somebody else has recalled since. In the caller's
+    transaction, which locks no host afterwards.
+    """
+    loans = list(lock(Loan.objects.filter(recall__order_id=order_id, ended_at__isnull=True)))
+    mine = Lease.objects.filter(instance__in={loan.instance_id for loan in loans})
+    for lease in lock(mine):
+        if lease.state != LeaseState.ENDED and lease.recalled_by == actor.name:
+            leases.cancel_recall(lease, now=now, actor=actor)
+    Loan.objects.filter(pk__in=[loan.pk for loan in loans]).update(recalled_at=None, due_at=None, recall=None)
+
+
+def _pieces(
+    need: Need, zone: Zone, room: Mapping[str, int], *, due: datetime, now: datetime
+) -> list[tuple[Piece, datetime]]:
     """Hosts of the zone that would do and on which everything was borrowed and can be recalled, with the last end of a lease."""
     standing = Allocation.objects.filter(host=OuterRef("pk"), released_at__isnull=True)
     lent = Loan.objects.filter(instance=OuterRef("instance"), ended_at__isnull=True, recall__isnull=True)
-    lease = Lease.objects.filter(
-        Q(held_until__isnull=True), instance=OuterRef("instance"),
-        state__in=(LeaseState.ACTIVE, LeaseState.EXPIRING, LeaseState.GRACE),
-    )  # fmt: skip
+    lease = leases.recallable(now, ends_at=due).filter(instance=OuterRef("instance"))
     hosts = Host.objects.filter(
         Exists(standing), ~Exists(standing.filter(~Exists(lent))), ~Exists(standing.filter(~Exists(lease))),
         zone=zone, state=HostState.IN_USE,
@@ -113,7 +126,9 @@ def _pieces(need: Need, zone: Zone, room: Mapping[str, int]) -> list[tuple[Piece
 
 
 def _recall(need: Need, zone: Zone, host: uuid.UUID, *, due: datetime, now: datetime, actor: Actor) -> Recall | None:
-    """End every lease on the host at ``due`` or sooner. None where another owner was faster."""
+    """End every lease on the host at ``due`` or sooner. None where somebody was faster: another owner, the borrower who gives
+    it back, or an auditor who holds it.
+    """
     instances = set(
         Allocation.objects.filter(host_id=host, released_at__isnull=True).values_list("instance", flat=True)
     )
@@ -121,10 +136,13 @@ def _recall(need: Need, zone: Zone, host: uuid.UUID, *, due: datetime, now: date
         loans = list(lock(Loan.objects.filter(instance__in=instances, ended_at__isnull=True, recall__isnull=True)))
         if {loan.instance_id for loan in loans} != instances:
             return None
+        found = list(lock(leases.recallable(now, ends_at=due).filter(instance__in=instances)))
+        if {lease.instance_id for lease in found} != instances:
+            return None
         reason = _("The affiliate that this capacity is guaranteed to needs it back.")
         ends = {
             lease.instance_id: leases.recall(lease, ends_at=due, reason=reason, now=now, actor=actor).ends_at
-            for lease in Lease.objects.filter(instance__in=instances).order_by("pk")
+            for lease in found
         }
         recall = Recall.objects.create(
             owner=need.owner, order_id=need.order_id, zone=zone, wanted=dict(need.wanted), asked_at=now,

@@ -1,8 +1,11 @@
 """Does what is wanted fit the quota, who lends what goes beyond the guaranteed amount, and what is returned."""
 
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from catalog.common.locks import lock, wait_for
@@ -18,7 +21,26 @@ from catalog.tenancy.models import Tenant
 _BORROWING = 0x6C6F616E
 
 
-def check_and_lock(tenant: Tenant, wanted: Mapping[str, int], *, now: datetime, zone: Zone | None = None) -> None:
+@dataclass(frozen=True)
+class Checked:
+    """What :func:`check_and_lock` saw of a tenant.
+
+    Until the transaction ends the agreements stay as they are, and others can only make less of what is used.
+    """
+
+    rows: Sequence[Quota]
+    books: Mapping[str, Book]
+
+    def within_own(self, tenant: uuid.UUID, zone: uuid.UUID, amounts: Mapping[str, int]) -> bool:
+        """Whether ``amounts`` more in ``zone`` are surely still the tenant's own."""
+        for name, amount in amounts.items():
+            account = self.books[name].at(tenant, zone) if name in self.books else Account(tenant, 0)
+            if account.used + amount > account.guaranteed:
+                return False
+        return True
+
+
+def check_and_lock(tenant: Tenant, wanted: Mapping[str, int], *, now: datetime, zone: Zone | None = None) -> Checked:
     """Make sure that ``wanted`` more fits the quota, and that nobody else uses it up before the transaction ends.
 
     Claims of one tenant wait here for each other; releases do not. Whether there is something to borrow is said by
@@ -27,6 +49,7 @@ def check_and_lock(tenant: Tenant, wanted: Mapping[str, int], *, now: datetime, 
     :param wanted: resource class → amount.
     :param now: when it is asked; quotas do not depend on time yet.
     :param zone: where it will be used; None: wherever there is room.
+    :returns: what it saw, for :func:`borrow`.
     :raises QuotaExceeded: for every class that does not suffice: limit, used and wanted.
     """
     rows = list(lock(Quota.objects.filter(tenant=tenant)))
@@ -40,21 +63,30 @@ def check_and_lock(tenant: Tenant, wanted: Mapping[str, int], *, now: datetime, 
             short[name] = {"limit": best.most, "used": best.used, "wanted": amount}
     if short:
         raise QuotaExceeded(fields=_fields(short), classes=short)
+    return Checked(rows, books)
 
 
-def borrow(instance: ServiceInstance, *, zone: Zone, now: datetime) -> bool:
+def borrow(
+    instance: ServiceInstance, amounts: Mapping[str, int], *, zone: uuid.UUID, checked: Checked, now: datetime
+) -> bool:
     """After a claim of ``instance`` in ``zone``, in its transaction: what its tenant uses beyond its own is borrowed.
 
-    A whole host holds all it has, which may be more than its plan asks for and :func:`check_and_lock` was told; so what is held
-    is judged once more. Only a claim that borrows waits for others that do.
+    A whole host holds all it has, which may be more than its plan asks for and :func:`check_and_lock` was told; so what was
+    claimed is judged once more. A claim that stays within the guaranteed amounts asks the database nothing; only one that
+    borrows waits for others that do.
 
+    :param amounts: resource class → what the claim holds.
+    :param checked: what :func:`check_and_lock` saw before the claim.
     :returns: whether something was borrowed.
     :raises QuotaExceeded: for every class the tenant now holds too much of; the caller's transaction must not be committed.
     :raises NothingToBorrow: others leave too little idle; likewise.
     """
+    if checked.within_own(instance.tenant_id, zone, amounts):
+        return False
+    # Something may have been released since it was checked.
     tenant = instance.tenant
-    books = own_books(tenant, Quota.objects.filter(tenant=tenant))
-    own = {name: book.at(tenant.pk, zone.pk) for name, book in books.items()}
+    books = own_books(tenant, checked.rows)
+    own = {name: book.at(tenant.pk, zone) for name, book in books.items()}
     short = {
         name: {"limit": account.most, "used": account.used, "wanted": 0}
         for name, account in sorted(own.items())
@@ -64,7 +96,7 @@ def borrow(instance: ServiceInstance, *, zone: Zone, now: datetime) -> bool:
         raise QuotaExceeded(fields=_fields(short), classes=short)
     if not any(account.borrowed for account in own.values()):
         return False
-    loans = open_loans(tenant)
+    loans = list(open_loans(tenant))
     more = {
         name: amount
         for name, account in own.items()
@@ -75,9 +107,9 @@ def borrow(instance: ServiceInstance, *, zone: Zone, now: datetime) -> bool:
     return bool(more)
 
 
-def open_loans(tenant: Tenant) -> list[Loan]:
-    """What a tenant borrows now."""
-    return list(Loan.objects.filter(borrower=tenant, ended_at__isnull=True).order_by("pk"))
+def open_loans(tenant: Tenant) -> "QuerySet[Loan]":
+    """What a tenant borrows now. Whoever ends some locks them, because a recall may be writing to them."""
+    return Loan.objects.filter(borrower=tenant, ended_at__isnull=True).order_by("pk")
 
 
 def loans_of(account: Account, name: str, book: Book, loans: Iterable[Loan]) -> list[Loan]:
@@ -89,7 +121,7 @@ def loans_of(account: Account, name: str, book: Book, loans: Iterable[Loan]) -> 
     ]
 
 
-def _lend(instance: ServiceInstance, zone: Zone, more: Mapping[str, int], now: datetime) -> None:
+def _lend(instance: ServiceInstance, zone: uuid.UUID, more: Mapping[str, int], now: datetime) -> None:
     # Two that borrow at once must not be lent the same; what lenders themselves claim meanwhile is theirs by right.
     wait_for(_BORROWING)
     offers = _offers(instance, zone, more, standings(more))
@@ -102,7 +134,7 @@ def _lend(instance: ServiceInstance, zone: Zone, more: Mapping[str, int], now: d
         raise NothingToBorrow(fields=said, classes=lacking)
     Loan.objects.bulk_create(
         Loan(
-            lender_id=part.lender, borrower_id=instance.tenant_id, instance=instance, zone=zone, resource_class=name,
+            lender_id=part.lender, borrower_id=instance.tenant_id, instance=instance, zone_id=zone, resource_class=name,
             amount=part.amount, began_at=now,
         )
         for name, parts in offers.items()
@@ -111,11 +143,11 @@ def _lend(instance: ServiceInstance, zone: Zone, more: Mapping[str, int], now: d
 
 
 def _offers(
-    instance: ServiceInstance, zone: Zone, more: Mapping[str, int], there: Mapping[str, Standing]
+    instance: ServiceInstance, zone: uuid.UUID, more: Mapping[str, int], there: Mapping[str, Standing]
 ) -> dict[str, list[Part]]:
     return {
         name: lenders(
-            more[name], borrower=instance.tenant_id, zone=zone.pk, accounts=list(standing.book), pools=standing.pools
+            more[name], borrower=instance.tenant_id, zone=zone, accounts=list(standing.book), pools=standing.pools
         )
         for name, standing in there.items()
     }
@@ -123,7 +155,7 @@ def _offers(
 
 def give_back(instance: ServiceInstance, *, now: datetime) -> None:
     """After a release of ``instance``, in its transaction: loans end that its tenant no longer needs. Again: nothing."""
-    loans = open_loans(instance.tenant)
+    loans = list(lock(open_loans(instance.tenant)))
     if loans:
         books = own_books(instance.tenant, Quota.objects.filter(tenant=instance.tenant))
         end_loans(instance.tenant, books, loans, gone=instance, now=now)

@@ -37,13 +37,7 @@ TESTS = "PUMASI_TESTS"
 """Every process that tests start carries this variable, so that none outlives them."""
 
 HOSTS_WANTED = ("demo", "test", "test-rack", "bench")
-LOCKS = {
-    "demo": "requirements.txt",
-    "test": "requirements-dev.txt",
-    "test-rack": "requirements-dev.txt",
-    "check": "requirements-dev.txt",
-    "bench": "requirements-dev.txt",
-}
+LOCKS = {"demo": "requirements.txt", **dict.fromkeys(("test", "test-rack", "check", "bench"), "requirements-dev.txt")}
 NEEDED_GB = {"demo": 3, "test": 6, "test-rack": 6, "bench": 6, "check": 2}
 NEEDED_MB = 2000
 CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache", ".hypothesis", ".ansible")
@@ -315,17 +309,31 @@ def _rack_clean(state: Path) -> None:
         )
 
 
+def _clean_racks(directory: Path) -> int:
+    """Take down every rack that is kept below a directory; returns how many."""
+    found = []
+    for place, folders, files in os.walk(directory):
+        if "rack.conf" in files:
+            folders.clear()  # what lies below goes with the rack
+            found.append(Path(place))
+    for rack in found:
+        _rack_clean(rack)
+    return len(found)
+
+
+def _remove_servers(owner: Path) -> None:
+    """Remove the files of the PostgreSQL servers that were started for a directory."""
+    for path in Path(tempfile.gettempdir()).glob(f"pumasi-pg-{_processes()['mark_of'](owner)}-*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def sweep_tests() -> None:
     """End what tests of this checkout left: processes, hosts, networks, files. Nothing of theirs must be running."""
     directory = test_directory()
     _processes()["end_marked"](tests_mark(), variable=TESTS)
-    for place, folders, files in os.walk(directory):
-        if "rack.conf" in files:
-            folders.clear()  # what lies below goes with the rack
-            _rack_clean(Path(place))
-    server = _processes()["mark_of"](directory)
-    for path in (directory, *directory.parent.glob(f"pumasi-pg-{server}-*")):
-        shutil.rmtree(path, ignore_errors=True)
+    _clean_racks(directory)
+    _remove_servers(directory)
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def stop() -> None:
@@ -353,9 +361,11 @@ def clean() -> None:
     """Undo everything: processes, hosts, network, kernel settings, Debian packages, files."""
     stop()
     sweep_tests()
-    if (STATE / "rack").is_dir():
-        since = time.monotonic()
-        _rack_clean(STATE / "rack")
+    since = time.monotonic()
+    # A bench that was killed leaves a stack and hosts of its own.
+    _processes()["end_marked"](_processes()["mark_of"](STATE / "bench" / "stack"))
+    _remove_servers(STATE / "bench")
+    if _clean_racks(STATE):
         say("the rack is gone: hosts, network, mounts and kernel settings", since)
     purge_packages()
     for path in (STATE, VENV, *(ROOT / name for name in CACHES)):

@@ -2,7 +2,8 @@
 
 What somebody may see and change here is said by their memberships, as everywhere; ``is_staff`` only opens the door. A
 superuser may see everything and change what is meant to be changed by hand. Pages of affiliates and people are registered
-by :mod:`catalog.audit.admin`, which records every change (the audit layer lies above this one).
+by :mod:`catalog.audit.admin`, which records every change (the audit layer lies above this one), and that of projects by
+:mod:`catalog.leases.admin`, because leases follow them.
 """
 
 from typing import Any, ClassVar

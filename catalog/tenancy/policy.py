@@ -23,6 +23,7 @@ class Action(StrEnum):
     OPERATE_POOL = "operate-pool"
     CURATE = "curate"
     AUDIT = "audit"
+    HOLD = "hold"
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ _OF_GROUP: Mapping[Action, frozenset[str]] = {
     Action.OPERATE_POOL: frozenset({Role.OPERATOR}),
     Action.CURATE: frozenset({Role.CATALOG_ADMIN}),
     Action.AUDIT: frozenset({Role.AUDITOR}),
+    Action.HOLD: frozenset({Role.AUDITOR, Role.GROUP_ADMIN}),
 }
 
 

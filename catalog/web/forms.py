@@ -6,15 +6,17 @@ the fields they are about.
 
 import uuid
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from django import forms
-from django.conf import settings
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from catalog.common.errors import DomainError
+from catalog.common.words import span
+from catalog.leases.limits import Limits
 from catalog.pool.models import Zone
 from catalog.tenancy.models import Project
 from catalog.web.words import of_both, of_two
@@ -25,9 +27,23 @@ _DAY = 86_400
 
 
 def lease_choices(longest: int) -> list[tuple[str, Any]]:
-    """Spans to choose from, up to ``longest`` seconds."""
+    """Spans to choose from, up to ``longest`` seconds; where that is under a day, ``longest`` alone."""
     days = [each for each in LEASE_DAYS if each * _DAY <= longest]
+    if not days:
+        return [(str(longest), span(timedelta(seconds=longest)))]
     return [(str(each * _DAY), ngettext_lazy("%d day", "%d days", each) % each) for each in days]
+
+
+def order_choices(limits: Limits, left: int | None) -> list[tuple[str, Any]]:
+    """Lengths to order, the default first: its value is empty, so that the services reckon it when the order is placed.
+
+    :param left: seconds until the project ends; None where it has no end.
+    """
+    longest = limits.longest_seconds if left is None else min(left, limits.longest_seconds)
+    usual = min(limits.default_seconds, longest)
+    # Under a day there is only the longest, which would have changed by the time the form is sent.
+    others = [each for each in lease_choices(longest) if int(each[0]) != usual] if longest >= _DAY else []
+    return [("", _("%s (usual)") % span(timedelta(seconds=usual))), *others]
 
 
 def _help(schema: Mapping[str, Any]) -> Any:
@@ -74,6 +90,7 @@ class OrderForm(forms.Form):
     :param schema: the plan's parameter schema.
     :param projects: those the person may order for.
     :param zones: where it could stand.
+    :param leases: lengths to choose from, in seconds, with their words; empty for the usual one.
     """
 
     key = forms.CharField(max_length=100, widget=forms.HiddenInput, required=False)
@@ -93,6 +110,7 @@ class OrderForm(forms.Form):
     lease = forms.ChoiceField(
         label=_("Lease"),
         help_text=_("When it ends the service is taken back. You can extend it before that."),
+        required=False,
         widget=forms.Select(attrs={"class": "form-select"}),
     )
     wait = forms.BooleanField(
@@ -109,14 +127,14 @@ class OrderForm(forms.Form):
         schema: Mapping[str, Any],
         projects: Iterable[Project],
         zones: Iterable[Zone],
+        leases: Iterable[tuple[str, Any]],
         initial: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(data, initial={"key": str(uuid.uuid4()), **(initial or {})}, use_required_attribute=False)
         self.schema = schema
         self._choose("project", [(str(each), f"{each.name} ({each})") for each in projects])
         self._choose("zone", [("", _("Anywhere")), *((each.slug, of_two(each, "name")) for each in zones)])
-        self._choose("lease", lease_choices(settings.LEASE_MAX_SECONDS))
-        self.fields["lease"].initial = str(settings.LEASE_DEFAULT_SECONDS)
+        self._choose("lease", list(leases))
         needed = schema.get("required", ())
         for name, each in schema["properties"].items():
             self.fields[PREFIX + name] = parameter_field(each, required=name in needed)

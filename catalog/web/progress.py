@@ -11,9 +11,10 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from catalog.common.models import AbstractEvent
+from catalog.common.words import span
 from catalog.orders.models import Order
 from catalog.orders.states import OrderKind, OrderState
-from catalog.web import tasknames, words
+from catalog.web import tasknames
 
 STEPS: Mapping[str, str | Promise] = {
     "provision": _("Build"),
@@ -247,7 +248,7 @@ class Pace:
 
     @property
     def usual(self) -> str:
-        return words.span(timedelta(seconds=self.most))
+        return span(timedelta(seconds=self.most))
 
 
 def pace(order: Order, events: Iterable[AbstractEvent], now: datetime) -> Pace | None:

@@ -1,15 +1,14 @@
-"""The portal's words: units, sizes, spans of time, categories, and texts kept in two languages."""
+"""The portal's words: units, sizes, categories, and texts kept in two languages."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
 from typing import Any
 
-from django.utils.formats import date_format, number_format
+from django.utils.formats import number_format
 from django.utils.functional import Promise
-from django.utils.timezone import localtime
-from django.utils.translation import get_language, gettext, ngettext
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from catalog.common.words import language
 from catalog.tenancy.models import User
 
 OFFERING_ICONS = frozenset({"database", "bolt", "box", "messages", "app-window", "world"})
@@ -31,11 +30,6 @@ _CREDENTIALS: Mapping[str, str | Promise] = {
 }
 
 
-def language() -> str:
-    """``ko`` or ``en``: what the reader reads now."""
-    return "en" if (get_language() or "").startswith("en") else "ko"
-
-
 def of_two(thing: Any, prefix: str) -> str:
     """The text of a row that is kept in two languages, in the reader's."""
     return str(getattr(thing, f"{prefix}_{language()}"))
@@ -44,24 +38,6 @@ def of_two(thing: Any, prefix: str) -> str:
 def of_both(texts: Mapping[str, str]) -> str:
     """The text of a manifest in the reader's language."""
     return texts[language()]
-
-
-def span(time: timedelta) -> str:
-    """A span of time in its two largest units; under a minute in seconds."""
-    total = int(time.total_seconds())
-    days, rest = divmod(total, 86_400)
-    hours, rest = divmod(rest, 3600)
-    minutes, secs = divmod(rest, 60)
-    parts = [
-        (days, ngettext("%d day", "%d days", days)),
-        (hours, gettext("%d h")),
-        (minutes, gettext("%d min")),
-        (secs, gettext("%d s")),
-    ]
-    first = next((number for number, (value, _unit) in enumerate(parts) if value), len(parts) - 1)
-    return " ".join(
-        unit % value for number, (value, unit) in enumerate(parts[first : first + 2]) if value or not number
-    )
 
 
 def resource(name: str) -> str:
@@ -97,16 +73,6 @@ def _binary(value: int, unit: str, larger: str) -> str:
         return f"{value} {unit}"
     whole, rest = divmod(value, 1024)
     return f"{number_format(value / 1024, decimal_pos=1) if rest else number_format(whole)} {larger}"
-
-
-def moment(when: datetime) -> str:
-    """A date and time in the reader's zone and language, to the minute."""
-    return date_format(localtime(when), "Y. n. j. H:i" if language() == "ko" else "j M Y, H:i")
-
-
-def day(when: datetime) -> str:
-    """A date in the reader's zone and language."""
-    return date_format(localtime(when), "Y. n. j." if language() == "ko" else "j M Y")
 
 
 def credential(name: str) -> str:

@@ -17,6 +17,8 @@ from django.urls import reverse
 from catalog.audit.models import AuditEntry
 from catalog.common import clock
 from catalog.instances.models import ServiceBinding, ServiceInstance
+from catalog.leases.models import LeasePolicy
+from catalog.mail.services import write
 from catalog.offerings.models import Offering, Plan
 from catalog.orders.models import Approval, Order
 from catalog.pool.models import Host, Inventory
@@ -26,9 +28,11 @@ from catalog.tenancy.models import Membership, Project, Role, Tenant, User
 from tests.api.conftest import Caller, build, wanted
 from tests.factories import NOW, HostFactory, PlanFactory, UserFactory
 
-BY_HAND = {"user", "tenant", "project", "membership", "zone", "trait", "inventory", "offering", "plan", "quota"}
-DELETABLE = {"membership", "quota"}
-ADDABLE = {"user", "tenant", "project", "membership", "zone", "trait", "quota"}
+BY_HAND = {
+    "user", "tenant", "project", "membership", "zone", "trait", "inventory", "offering", "plan", "quota", "leasepolicy",
+}  # fmt: skip
+DELETABLE = {"membership", "quota", "leasepolicy"}
+ADDABLE = {"user", "tenant", "project", "membership", "zone", "trait", "quota", "leasepolicy"}
 
 OURS = [model for model in admin.site._registry if model.__module__.startswith("catalog.")]
 
@@ -52,6 +56,8 @@ def data(developer: User, approver: User, loan: Project, zone_a: Any) -> Order:
         borrower=order.tenant, instance=instance, zone=zone_a, resource_class="VCPU", amount=1, began_at=NOW,
         recall=recall, ended_at=NOW,
     )  # fmt: skip
+    LeasePolicy.objects.create(most_extensions=12)
+    write(developer, subject="News", body="Text.", subject_type="test", subject_id="1", now=NOW)
     lease = instance.lease
     lease.events.create(seq=1000, at=NOW, kind="note", actor="x")
     return order
@@ -123,7 +129,7 @@ def test_membership_opens_pages_and_staff_alone_does_not(data: Order, catalog_ad
         }
 
     assert opens(clerk) == set()
-    assert opens(cate) == {"offering", "plan"}
+    assert opens(cate) == {"leasepolicy", "offering", "plan"}
     assert {"host", "job", "order", "zone"} <= opens(otto)
     assert "auditentry" not in opens(otto)
     person = User.objects.get(username="dana")

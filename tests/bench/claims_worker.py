@@ -133,13 +133,13 @@ def claim(number: int, seconds: float, *, whole: bool) -> None:
 
 def _claim_once(project: Project, plan: Plan, name: str, *, whole: bool) -> None:
     """What an order claims when it is approved, in the caller's transaction."""
-    check_and_lock(project.tenant, WANTED, now=now())
+    checked = check_and_lock(project.tenant, WANTED, now=now())
     instance = _instance(project, plan, name)
     instance.save(force_insert=True)
     placed = place(
         instance, resources=WANTED, traits=[], exclusive=whole, tenant=project.tenant, zone=None, now=now(), actor=BENCH
     )
-    borrow(instance, zone=placed.host.zone, now=now())
+    borrow(instance, placed.amounts, zone=placed.host.zone_id, checked=checked, now=now())
     claim_endpoint(instance, placed.host, port_range=(20000, 29999), now=now())
 
 

@@ -21,8 +21,8 @@ SETTINGS = ("PUMASI_", "PREFECT_", "RACK_", "DATABASE_URL", "REDIS_URL", "DJANGO
 WITHOUT_HOSTS = "not rack and not stack and not postgresql"
 OTHERWISE_CHECKED = "tests/architecture"
 """The linters and the rules of the house say the same on every database."""
-ON_CORES, ON_HOSTS = "2", "3"
-"""How many workers: tests of hosts wait more than they compute."""
+WORKERS = "3"
+"""One more than the cores of a small machine: many tests wait more than they compute."""
 
 
 def say(text: str) -> None:
@@ -56,9 +56,9 @@ class Suite:
         self.running.append(process)
         return process
 
-    def pytest(self, workers: str, *words: str, **more: str) -> int:
+    def pytest(self, *words: str, **more: str) -> int:
         """Run pytest side by side; returns its exit code."""
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.harness.grouping", "-n", workers]
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.harness.grouping", "-n", WORKERS]
         return self.start([*command, "--dist", "loadgroup", *words], **more).wait()
 
     def end(self) -> None:
@@ -74,15 +74,15 @@ class Suite:
 def check(suite: Suite) -> int:
     """Linters, and every test that needs neither root nor hosts, on SQLite."""
     say("\n== on SQLite, without hosts ==")
-    return suite.pytest(ON_CORES, "-m", WITHOUT_HOSTS)
+    return suite.pytest("-m", WITHOUT_HOSTS)
 
 
 def everything(suite: Suite) -> int:
-    """:func:`check`, and then on PostgreSQL all that may differ there, with real hosts, without the longest stories."""
-    return on_hosts(suite, "-m", "not soak", "--another-database", first=check)
+    """:func:`check`, and then on PostgreSQL all that may differ there, with real hosts and whole stacks."""
+    return on_hosts(suite, "--another-database", first=check)
 
 
-def long_stories(suite: Suite) -> int:
+def on_postgresql(suite: Suite) -> int:
     """Every test there is, on PostgreSQL with real hosts."""
     return on_hosts(suite)
 
@@ -101,12 +101,12 @@ def on_hosts(suite: Suite, *words: str, first: Callable[[Suite], int] | None = N
         postgres = server.enter_context(Postgres(bootstrap.test_directory()))
         say("\n== on PostgreSQL, with real hosts and whole stacks ==")
         more = {"DATABASE_URL": postgres.url("pumasi"), "RACK_IMAGE": str(rack / "image")}
-        return suite.pytest(ON_HOSTS, f"--ignore={OTHERWISE_CHECKED}", *words, **more) or failed
+        return suite.pytest(f"--ignore={OTHERWISE_CHECKED}", *words, **more) or failed
 
 
 def main() -> int:
     """Run what the one argument names; the exit code says whether all passed."""
-    goals = {"check": check, "test": everything, "test-rack": long_stories}
+    goals = {"check": check, "test": everything, "test-rack": on_postgresql}
     goal = goals.get(sys.argv[1] if len(sys.argv) == 2 else "")
     if goal is None:
         raise SystemExit("usage: python -m tests.harness.suite test|test-rack|check")

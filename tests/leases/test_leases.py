@@ -36,9 +36,9 @@ def test_a_lease_starts_once(lease: Lease) -> None:
         leases.start(lease.instance, seconds=HOUR, now=NOW, actor=TESTER)
 
 
-@pytest.mark.parametrize(("seconds", "error"), [(0, LeaseTooShort), (-1, LeaseTooShort), (86_401, LeaseTooLong)])
-def test_a_lease_that_may_not_be_is_refused(loan: Project, seconds: int, error: type[Exception]) -> None:
-    with pytest.raises(error):
+@pytest.mark.parametrize("seconds", [0, -1])
+def test_a_lease_that_may_not_be_is_refused(loan: Project, seconds: int) -> None:
+    with pytest.raises(LeaseTooShort):
         leases.start(InstanceFactory(project=loan), seconds=seconds, now=NOW, actor=TESTER)
     assert (Lease.objects.count(), LeaseEvent.objects.count(), AuditEntry.objects.count()) == (0, 0, 0)
 
@@ -49,7 +49,7 @@ def test_an_extension_adds_to_the_end_up_to_the_longest(lease: Lease, developer:
     assert lease.ends_at == NOW + timedelta(days=1)
     with pytest.raises(LeaseTooLong) as refused:
         leases.extend(acting(developer), lease, seconds=1, now=NOW)
-    assert str(refused.value.detail) == "A service may stay 1 days from its start. Choose an earlier end."
+    assert str(refused.value.detail) == "A service may stay 1 day from its start. Choose an earlier end."
     lease.refresh_from_db()
     assert lease.ends_at == NOW + timedelta(days=1)
     assert list(lease.events.values_list("seq", "kind")) == [(1, "started"), (2, "extended"), (3, "extended")]
@@ -107,7 +107,7 @@ def test_due_is_never_early_skips_what_is_held_and_asks_by_zone(loan: Project) -
     second, first, held, elsewhere, ended = started(2), started(1), started(1), started(1, other), started(1)
     started(3)
     leases.end(ended.instance, now=NOW, actor=TESTER)
-    Lease.objects.filter(pk=held.pk).update(held_until=NOW + timedelta(hours=2, seconds=1))
+    Lease.objects.filter(pk=held.pk).update(held_at=NOW, held_until=NOW + timedelta(hours=2, seconds=1))
     at = NOW + timedelta(hours=2)
     assert list(leases.due(at, zone.slug)) == [first, second]
     assert set(leases.due(at, None)) == {first, second, elsewhere}

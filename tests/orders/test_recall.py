@@ -6,8 +6,6 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from catalog.audit.models import AuditEntry
-from catalog.leases.errors import LeaseEnded, LeaseTooShort
 from catalog.leases.models import Lease, LeaseEvent
 from catalog.leases.services import recall
 from catalog.leases.states import LeaseState
@@ -15,7 +13,6 @@ from catalog.orders import fulfilment, recovery, services, sweeps
 from catalog.orders.claims import LONG_WAIT
 from catalog.orders.models import Order
 from catalog.orders.states import OrderState
-from catalog.orders.waiting import LENDER
 from catalog.placement.errors import NoCapacity
 from catalog.pool.models import DISK_GB, MEMORY_MB, VCPU, Host
 from catalog.quotas.agreements import set_quota
@@ -23,7 +20,7 @@ from catalog.quotas.books import drift
 from catalog.quotas.errors import NothingToBorrow
 from catalog.quotas.models import Loan, Recall
 from catalog.tenancy.models import Tenant
-from tests.factories import NOW, TESTER, HostFactory, LeaseFactory
+from tests.factories import NOW, TESTER, HostFactory
 from tests.orders.world import CLEAN, World, holdings, make_world
 
 pytestmark = pytest.mark.django_db
@@ -94,7 +91,9 @@ def test_lend_recall_return(world: World) -> None:
     assert lease_of(own).ends_at == before
     event = LeaseEvent.objects.get(kind="recalled")
     assert event.lease == lease_of(borrowed)
-    assert event.data["reason"] == "The affiliate that this capacity is guaranteed to needs it back."
+    assert (event.actor, event.data["reason"]) == (
+        "system:lending", "The affiliate that this capacity is guaranteed to needs it back.",
+    )  # fmt: skip
     assert set(Loan.objects.values_list("recalled_at", "due_at", "recall__order_id")) == {(world.now, due, order.pk)}
 
     # Asked again, it is not recalled again; and what Capital waits for is lent to nobody else.
@@ -160,7 +159,7 @@ def test_nothing_is_recalled_for_more_than_is_guaranteed(world: World) -> None:
 
 def test_what_is_held_for_the_law_is_not_recalled(world: World) -> None:
     _own, borrowed = lend_everything(world)
-    Lease.objects.filter(instance=borrowed.instance).update(held_until=world.now + timedelta(days=99))
+    Lease.objects.filter(instance=borrowed.instance).update(held_at=world.now)
     with pytest.raises(NoCapacity):
         world.place("needed-db", plan="dedicated")
     assert not Recall.objects.exists()
@@ -185,10 +184,51 @@ def test_a_host_that_is_not_wholly_borrowed_stays(world: World) -> None:
 
 
 def test_a_cancelled_order_waits_for_nothing_back(world: World) -> None:
-    lend_everything(world)
+    _own, borrowed = lend_everything(world)
+    before = lease_of(borrowed).ends_at
     order = world.place("needed-db", plan="dedicated")
-    services.cancel(world.developer, order, now=world.now)
+    services.cancel(world.developer, order, now=world.later(hours=1))
     assert Recall.objects.get().ended_at == world.now
+    assert (lease_of(borrowed).ends_at, lease_of(borrowed).recalled_at) == (before, None)
+    assert set(Loan.objects.values_list("recalled_at", "due_at", "recall", "ended_at")) == {(None,) * 4}
+    world.place("needed-too", plan="dedicated")  # and it can be recalled again
+    assert lease_of(borrowed).ends_at == world.now + NOTICE
+
+
+def test_room_elsewhere_calls_the_recall_off(world: World) -> None:
+    _own, borrowed = lend_everything(world)
+    before = lease_of(borrowed).ends_at
+    order = world.place("needed-db", plan="dedicated")
+    assert lease_of(borrowed).ends_at < before
+    HostFactory(zone=world.hosts[0].zone)
+    assert recovery.reconcile(world.later(seconds=15)).counts == {"admitted": 1}
+    order.refresh_from_db()
+    assert order.state == OrderState.DISPATCHED
+    assert (lease_of(borrowed).ends_at, lease_of(borrowed).recalled_at) == (before, None)
+    assert drift() == []
+
+
+def test_what_ended_meanwhile_stays_ended(world: World) -> None:
+    _own, borrowed = lend_everything(world)
+    order = world.place("needed-db", plan="dedicated")
+    services.give_back(world.stranger, borrowed.instance, now=world.later(hours=1))
+    recalled = lease_of(borrowed)
+    services.cancel(world.developer, order, now=world.now)
+    assert (lease_of(borrowed).state, lease_of(borrowed).ends_at) == (LeaseState.ENDED, recalled.ends_at)
+    assert not LeaseEvent.objects.filter(kind="recall-cancelled").exists()
+
+
+def test_a_pool_operators_recall_is_neither_replaced_nor_called_off(world: World) -> None:
+    _own, borrowed = lend_everything(world)
+    later = world.now + NOTICE + timedelta(days=1)
+    recall(lease_of(borrowed), ends_at=later, reason="move", now=world.now, actor=TESTER)
+    with pytest.raises(NoCapacity):
+        world.place("needed-db", plan="dedicated")
+    world.later(days=2)  # now it ends in time by itself
+    order = world.place("needed-too", plan="dedicated")
+    assert order.explanation["waiting"]["room_at"] == later.isoformat()
+    services.cancel(world.developer, order, now=world.now)
+    assert (lease_of(borrowed).ends_at, lease_of(borrowed).recall_reason) == (later, "move")
 
 
 def test_when_the_room_went_to_another_owner_it_is_recalled_again(world: World) -> None:
@@ -261,23 +301,3 @@ class TestLine:
         assert recovery.reconcile(full.later(seconds=15)).counts == {"admitted": 1}
         old.refresh_from_db()
         assert old.state == OrderState.WAITING_CAPACITY
-
-
-class TestLeaseRecall:
-    def test_it_comes_forward_once_and_is_recorded(self, db: None) -> None:
-        lease = LeaseFactory(starts_at=NOW, ends_at=NOW + timedelta(days=30))
-        due = NOW + timedelta(days=3)
-        assert recall(lease, ends_at=due, reason="needed", now=NOW, actor=LENDER).ends_at == due
-        assert recall(lease, ends_at=due + timedelta(days=1), reason="needed", now=NOW, actor=LENDER).ends_at == due
-        entry = AuditEntry.objects.filter(action="lease.recalled").order_by("id")[0]
-        assert (entry.actor, entry.after) == ("system:lending", {"ends_at": due.isoformat(), "reason": "needed"})
-        assert lease.state == LeaseState.ACTIVE
-
-    def test_a_moment_nobody_can_see_coming_is_refused(self, db: None) -> None:
-        lease = LeaseFactory(starts_at=NOW, ends_at=NOW + timedelta(days=30))
-        with pytest.raises(LeaseTooShort):
-            recall(lease, ends_at=NOW, reason="", now=NOW, actor=LENDER)
-        Lease.objects.update(state=LeaseState.ENDED)
-        with pytest.raises(LeaseEnded):
-            recall(lease, ends_at=NOW + timedelta(days=1), reason="", now=NOW, actor=LENDER)
-        assert not LeaseEvent.objects.exists()

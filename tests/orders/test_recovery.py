@@ -172,7 +172,7 @@ class TestLeases:
     def test_a_held_lease_is_left_alone(self, world: World) -> None:
         world.built()
         lease = Lease.objects.get()
-        Lease.objects.update(held_until=lease.ends_at + timedelta(days=1))
+        Lease.objects.update(held_at=lease.starts_at, held_until=lease.ends_at + timedelta(days=1))
         assert sweeps.reclaim_due("zone-a", lease.ends_at + timedelta(hours=23)) == 0
         assert sweeps.reclaim_due("zone-a", lease.ends_at + timedelta(days=1, seconds=1)) == 1
 

@@ -49,11 +49,11 @@ def together(work: Callable[[int], str]) -> Counter[str]:
 def claim(instance: ServiceInstance, *, whole: bool = False, wanted: dict[str, int] = SLICE) -> str:
     try:
         with transaction.atomic():
-            check_and_lock(instance.tenant, wanted, now=NOW)
+            checked = check_and_lock(instance.tenant, wanted, now=NOW)
             placed = place(
                 instance, resources=wanted, exclusive=whole, tenant=instance.tenant, zone=None, now=NOW, actor=TESTER
             )
-            borrow(instance, zone=placed.host.zone, now=NOW)
+            borrow(instance, placed.amounts, zone=placed.host.zone_id, checked=checked, now=NOW)
             claim_endpoint(instance, placed.host, port_range=(20000, 20099), now=NOW)
     except (NoCapacity, QuotaExceeded) as refusal:
         return refusal.code

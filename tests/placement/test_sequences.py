@@ -75,11 +75,11 @@ def _claim(instance: ServiceInstance, vcpu: int, *, whole: bool) -> bool:
     before = sorted(Allocation.objects.values_list("pk", "released_at"))
     try:
         with transaction.atomic():
-            check_and_lock(instance.tenant, wanted, now=NOW)
+            checked = check_and_lock(instance.tenant, wanted, now=NOW)
             placed = place(
                 instance, resources=wanted, exclusive=whole, tenant=instance.tenant, zone=None, now=NOW, actor=TESTER
             )
-            borrow(instance, zone=placed.host.zone, now=NOW)
+            borrow(instance, placed.amounts, zone=placed.host.zone_id, checked=checked, now=NOW)
             claim_endpoint(instance, placed.host, port_range=(20000, 20003), now=NOW)
     except (NoCapacity, QuotaExceeded, PortsExhausted):
         assert sorted(Allocation.objects.values_list("pk", "released_at")) == before

@@ -120,3 +120,17 @@ def test_a_build_killed_halfway_succeeds_when_tried_again(
     half.done("verify")
     half.done("decommission")
     assert half.leftovers() == []
+
+
+def test_an_installation_cut_off_halfway_is_finished_by_the_next_attempt(service_rack: Rack, workplace: Path) -> None:
+    service_rack.wipe(HOST)
+    half = Slice(service_rack, HOST, "postgresql", workplace)
+    half.abort(half.on_disk("/var/lib/dpkg/info/postgresql-client-15.list").exists)
+    broken = service_rack.ssh(HOST, "pkill -9 -x apt-get; pkill -9 -x dpkg; dpkg --audit")
+    assert "postgresql" in broken
+    played = half.done("provision")
+    assert "Finish what an interrupted installation left" in played.text
+    assert service_rack.ssh(HOST, "dpkg --audit") == ""
+    half.done("verify")
+    half.done("decommission")
+    assert half.leftovers() == []

@@ -56,11 +56,11 @@ class Scene:
         self.now += timedelta(minutes=1)
         instance = InstanceFactory(project=self.projects[tenant.pk], plan=self.plan)
         with transaction.atomic():
-            quotas.check_and_lock(tenant, {VCPU: vcpu}, zone=zone, now=self.now)
+            checked = quotas.check_and_lock(tenant, {VCPU: vcpu}, zone=zone, now=self.now)
             placed = place(
                 instance, resources={VCPU: vcpu}, exclusive=False, tenant=tenant, zone=zone, now=self.now, actor=TESTER
             )
-            quotas.borrow(instance, zone=placed.host.zone, now=self.now)
+            quotas.borrow(instance, placed.amounts, zone=placed.host.zone_id, checked=checked, now=self.now)
         return instance
 
     def give_back(self, instance: ServiceInstance) -> None:
@@ -155,14 +155,29 @@ def test_a_claim_within_the_guaranteed_amount_costs_no_more_for_lending(scene: S
     instance = InstanceFactory(project=scene.projects[scene.capital.pk], plan=scene.plan)
     with transaction.atomic():
         with CaptureQueriesContext(connection) as checking:
-            quotas.check_and_lock(scene.capital, {VCPU: 1}, now=NOW)
+            checked = quotas.check_and_lock(scene.capital, {VCPU: 1}, now=NOW)
         placed = place(
             instance, resources={VCPU: 1}, exclusive=False, tenant=scene.capital, zone=None, now=NOW, actor=TESTER
         )
-        zone = placed.host.zone
+        zone = placed.host.zone_id
         with CaptureQueriesContext(connection) as borrowing:
-            assert quotas.borrow(instance, zone=zone, now=NOW) is False
-    assert (len(checking), len(borrowing)) == (2, 2)
+            assert quotas.borrow(instance, placed.amounts, zone=zone, checked=checked, now=NOW) is False
+    assert (len(checking), len(borrowing)) == (2, 0)
+
+
+def test_what_was_released_since_the_check_is_not_borrowed(scene: Scene) -> None:
+    agree(scene.card, 4, borrow=4)
+    first = scene.claim(scene.card, 3)
+    instance = InstanceFactory(project=scene.projects[scene.card.pk], plan=scene.plan)
+    with transaction.atomic():
+        checked = quotas.check_and_lock(scene.card, {VCPU: 3}, now=NOW)
+        placed = place(
+            instance, resources={VCPU: 3}, exclusive=False, tenant=scene.card, zone=None, now=NOW, actor=TESTER
+        )
+        scene.give_back(first)
+        assert quotas.borrow(instance, placed.amounts, zone=placed.host.zone_id, checked=checked, now=NOW) is False
+    assert loans() == []
+    assert drift() == []
 
 
 def test_agreements_move_the_loans(scene: Scene) -> None:

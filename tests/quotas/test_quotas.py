@@ -10,7 +10,7 @@ from django.db import transaction
 from catalog.ipam.services import claim_endpoint
 from catalog.placement.models import Allocation, Holding
 from catalog.placement.services import place
-from catalog.pool.models import ANYONE, DISK_GB, MEMORY_MB, VCPU, Host, Inventory, Zone
+from catalog.pool.models import ANYONE, DISK_GB, MEMORY_MB, VCPU, Host, Inventory
 from catalog.quotas import services as quotas
 from catalog.quotas.books import drift, over_quota
 from catalog.quotas.errors import QuotaExceeded
@@ -59,12 +59,18 @@ def test_no_quota_means_nothing_at_all() -> None:
 
 
 def test_what_is_held_after_a_claim_is_checked_too(placed: Any) -> None:
-    zone = Zone.objects.get(hosts__allocations__instance=placed, hosts__allocations__resource_class=VCPU)
-    assert quotas.borrow(placed, zone=zone, now=NOW) is False
+    """A whole host holds more than was wanted."""
+    Quota.objects.filter(tenant=placed.tenant, resource_class=VCPU).update(guaranteed=4)
+    whole = InstanceFactory(project=placed.project, plan=placed.plan)
+    with pytest.raises(QuotaExceeded) as refused, transaction.atomic():
+        checked = quotas.check_and_lock(placed.tenant, {VCPU: 2}, now=NOW)
+        found = place(
+            whole, resources={VCPU: 2}, exclusive=True, tenant=placed.tenant, zone=None, now=NOW, actor=TESTER
+        )
+        assert found.amounts == {VCPU: 8, MEMORY_MB: 16384, DISK_GB: 200}
+        quotas.borrow(whole, found.amounts, zone=found.host.zone_id, checked=checked, now=NOW)
+    assert refused.value.fields == {"VCPU": "limit 4, used 10, wanted 0"}
     Quota.objects.filter(tenant=placed.tenant, resource_class=VCPU).update(guaranteed=1)
-    with pytest.raises(QuotaExceeded) as refused:
-        quotas.borrow(placed, zone=zone, now=NOW)
-    assert refused.value.fields == {"VCPU": "limit 1, used 2, wanted 0"}
     assert over_quota() == [f"{placed.tenant.slug} holds 2 VCPU, its quota is 1"]
     assert [str(each) for each in drift()] == [f"VCPU borrowed by {placed.tenant.slug}: expected 1, found 0"]
 

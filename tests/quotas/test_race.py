@@ -35,11 +35,11 @@ def claim(instance: ServiceInstance, wanted: dict[str, int]) -> str:
     try:
         with transaction.atomic():
             instance.save(force_insert=True)
-            check_and_lock(instance.tenant, wanted, now=NOW)
+            checked = check_and_lock(instance.tenant, wanted, now=NOW)
             placed = place(
                 instance, resources=wanted, exclusive=False, tenant=instance.tenant, zone=None, now=NOW, actor=TESTER
             )
-            borrow(instance, zone=placed.host.zone, now=NOW)
+            borrow(instance, placed.amounts, zone=placed.host.zone_id, checked=checked, now=NOW)
     except (NoCapacity, QuotaExceeded, NothingToBorrow) as refusal:
         return refusal.code
     return "claimed"

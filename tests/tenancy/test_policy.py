@@ -18,8 +18,8 @@ GROUP = {
     Role.CATALOG_ADMIN: {Action.CURATE},
     Role.OPERATOR: {Action.VIEW, Action.VIEW_POOL, Action.OPERATE_POOL},
     Role.FINANCE: {Action.VIEW},
-    Role.AUDITOR: {Action.VIEW, Action.VIEW_POOL, Action.AUDIT},
-    Role.GROUP_ADMIN: {Action.VIEW, Action.VIEW_POOL},
+    Role.AUDITOR: {Action.VIEW, Action.VIEW_POOL, Action.AUDIT, Action.HOLD},
+    Role.GROUP_ADMIN: {Action.VIEW, Action.VIEW_POOL, Action.HOLD},
 }
 
 pytestmark = pytest.mark.django_db

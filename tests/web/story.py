@@ -81,8 +81,8 @@ class Story:
         """An order that has come to its end."""
         order = self.order(**more)
         self.begin(order)
-        self.task(order, "Install the PostgreSQL packages", "started")
-        self.task(order, "Install the PostgreSQL packages", "changed")
+        self.task(order, "Install the packages", "started")
+        self.task(order, "Install the packages", "changed")
         self.finish(order)
         order.refresh_from_db()
         return order

@@ -42,15 +42,15 @@ def furnish(story: Story) -> list[tuple[str, User | None, str]]:
     active = story.built(name="loan-dev-pg")
     running = story.order(name="loan-batch-pg")
     story.begin(running)
-    for name in ("Keep the packages from making a database of their own", "Install the PostgreSQL packages"):
+    for name in ("Keep the packages from making a database of their own", "Install the packages"):
         story.task(running, name, "started")
         story.task(running, name, "changed")
     story.task(running, "Create and start your PostgreSQL server", "started")
     failed = story.order(name="loan-test-pg")
     story.begin(failed)
-    story.task(failed, "Install the PostgreSQL packages", "started")
-    story.task(failed, "Install the PostgreSQL packages", "failed", message="E: Unable to locate package postgresql-15")
-    story.fail(failed, code="playbook-failed", detail="Install the PostgreSQL packages: E: Unable to locate package")
+    story.task(failed, "Install the packages", "started")
+    story.task(failed, "Install the packages", "failed", message="E: Unable to locate package postgresql-15")
+    story.fail(failed, code="playbook-failed", detail="Install the packages: E: Unable to locate package")
     pending = story.order(name="loan-prod-pg", plan="dedicated-small")
     instance = active.instance
     assert instance is not None

@@ -3,12 +3,15 @@
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from catalog.api.fields import FreeObject, Page, Strict, Text, Whole
-from catalog.api.serializers.orders import LONGEST
+from catalog.api.serializers.orders import LONGEST, Event
 from catalog.api.serializers.texts import ProjectName
 from catalog.instances.states import InstanceState
+from catalog.leases.limits import extension_room
+from catalog.leases.models import Lease as LeaseRow
 from catalog.leases.states import LeaseState
 
 
@@ -25,6 +28,21 @@ class ExtendLease(Strict):
     extend_seconds = Whole(min_value=1, max_value=LONGEST)
 
 
+class Hold(Strict):
+    """Why, and for how long."""
+
+    reason = Text(max_length=300)
+    until = serializers.DateTimeField(
+        required=False, allow_null=True, default=None, help_text=_("Until it is lifted when left out.")
+    )
+
+
+class LiftHold(Strict):
+    """Why."""
+
+    reason = Text(max_length=300)
+
+
 class GiveBack(Strict):
     """Why, for the record."""
 
@@ -32,12 +50,37 @@ class GiveBack(Strict):
 
 
 class Lease(serializers.Serializer[Any]):
-    """How long it may stay; afterwards it is taken back. While ``held_until`` lies ahead it is not."""
+    """How long it may stay; afterwards it is taken back. While it is held it is not.
+
+    ``held_at`` says since when; ``held_until`` null: until the hold is lifted. ``recalled_at`` says when its lender asked for
+    it back; it cannot be extended then.
+    """
 
     state = serializers.ChoiceField(choices=LeaseState.choices)
     starts_at = serializers.DateTimeField()
     ends_at = serializers.DateTimeField()
+    held_at = serializers.DateTimeField(allow_null=True)
     held_until = serializers.DateTimeField(allow_null=True)
+    recalled_at = serializers.DateTimeField(allow_null=True)
+    recall_reason = serializers.CharField()
+
+
+class LeaseDetail(Lease):
+    """With how far it could be extended, the next notice of its end, and what happened to it, notices included."""
+
+    extensions = serializers.IntegerField(help_text=_("How often it was extended."))
+    extension_room_seconds = serializers.SerializerMethodField(help_text=_("The furthest one extension may go now."))
+    next_notice_at = serializers.DateTimeField(allow_null=True)
+    events = serializers.SerializerMethodField(help_text=_("The last hundred, in order."))
+
+    def get_extension_room_seconds(self, lease: LeaseRow) -> int:
+        """Zero where it cannot be extended."""
+        return extension_room(lease)
+
+    @extend_schema_field(Event(many=True))
+    def get_events(self, lease: LeaseRow) -> Any:
+        """The newest, the oldest of them first."""
+        return Event(list(lease.events.order_by("-seq")[:100])[::-1], many=True).data
 
 
 class Endpoint(serializers.Serializer[Any]):

@@ -20,7 +20,8 @@ from catalog.instances import connection
 from catalog.instances.errors import AlreadyShown, NotReady
 from catalog.instances.models import ServiceInstance
 from catalog.ipam.models import Endpoint
-from catalog.leases.errors import LeaseEnded, LeaseTooLong
+from catalog.leases import errors as lease_errors
+from catalog.leases import holds
 from catalog.orders import errors, selectors, services
 
 
@@ -76,9 +77,20 @@ class Credentials(Face):
 
 
 class Lease(Face):
-    """More time."""
+    """How long it may stay."""
 
-    refusals: ClassVar = {"POST": (LeaseTooLong, LeaseEnded)}
+    refusals: ClassVar = {
+        "POST": (
+            lease_errors.LeaseTooLong, lease_errors.LeaseOutlivesProject, lease_errors.ExtensionTooLong,
+            lease_errors.NoExtensionLeft, lease_errors.LeaseEnded, lease_errors.LeaseRecalled,
+        ),
+    }  # fmt: skip
+
+    @extend_schema(responses={200: shapes.LeaseDetail})
+    def get(self, request: Request, instance_id: uuid.UUID) -> Response:
+        """How long the service may stay, what was announced about its end, and by whom it was changed."""
+        self.query(Nothing)
+        return Response(shapes.LeaseDetail(selectors.lease_for(self.actor, instance_id)).data)
 
     @extend_schema(request=shapes.ExtendLease, responses={200: shapes.Lease})
     def post(self, request: Request, instance_id: uuid.UUID) -> Response:
@@ -89,10 +101,42 @@ class Lease(Face):
         return Response(shapes.Lease(lease).data)
 
 
+class Hold(Face):
+    """A legal hold."""
+
+    refusals: ClassVar = {
+        "POST": (lease_errors.LeaseEnded, lease_errors.HoldWithoutReason, lease_errors.HoldEndInvalid)
+    }
+
+    @extend_schema(request=shapes.Hold, responses={200: shapes.Lease})
+    def post(self, request: Request, instance_id: uuid.UUID) -> Response:
+        """Keep the service, whatever its lease says. For auditors and group administrators."""
+        given = self.body(shapes.Hold)
+        lease = selectors.lease_for(self.actor, instance_id)
+        return Response(shapes.Lease(holds.hold(self.actor, lease, now=clock.now(), **given)).data)
+
+
+class LiftHold(Face):
+    """The end of a legal hold."""
+
+    refusals: ClassVar = {"POST": (lease_errors.NotHeld, lease_errors.HoldWithoutReason)}
+
+    @extend_schema(request=shapes.LiftHold, responses={200: shapes.Lease})
+    def post(self, request: Request, instance_id: uuid.UUID) -> Response:
+        """Let the lease count again. One that ended meanwhile is taken back at once."""
+        given = self.body(shapes.LiftHold)
+        lease = selectors.lease_for(self.actor, instance_id)
+        return Response(shapes.Lease(holds.lift_hold(self.actor, lease, now=clock.now(), **given)).data)
+
+
 class GiveBack(Face):
     """The way back."""
 
-    refusals: ClassVar = {"POST": (errors.AlreadyGivingBack, errors.OrderUnderWay, errors.IdempotencyKeyReused)}
+    refusals: ClassVar = {
+        "POST": (
+            errors.AlreadyGivingBack, errors.OrderUnderWay, errors.IdempotencyKeyReused, lease_errors.LegalHold,
+        ),
+    }  # fmt: skip
 
     @extend_schema(request=shapes.GiveBack, parameters=[IDEMPOTENCY_KEY], responses={201: OrderDetail})
     def post(self, request: Request, instance_id: uuid.UUID) -> Response:

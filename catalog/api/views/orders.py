@@ -18,7 +18,7 @@ from catalog.common import clock
 from catalog.common.errors import InvalidInput, NotFound
 from catalog.instances.errors import NameInvalid, NameTaken
 from catalog.ipam.errors import PortsExhausted
-from catalog.leases.errors import LeaseTooLong
+from catalog.leases.errors import LeaseOutlivesProject, LeaseTooLong
 from catalog.offerings.errors import ParameterForbidden, ParametersInvalid, PlanUnavailable
 from catalog.orders import errors, selectors, services
 from catalog.orders.models import Order as OrderRow
@@ -68,7 +68,8 @@ class Orders(Face):
         "GET": (errors.ProjectUnknown,),
         "POST": (
             PlanUnavailable, ParametersInvalid, ParameterForbidden, NameInvalid, NameTaken, LeaseTooLong,
-            errors.ProjectUnknown, errors.ProjectEnded, errors.ZoneUnknown, errors.IdempotencyKeyReused, *_CLAIM,
+            LeaseOutlivesProject, errors.ProjectUnknown, errors.ProjectEnded, errors.ZoneUnknown,
+            errors.IdempotencyKeyReused, *_CLAIM,
         ),
     }  # fmt: skip
 

@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext
 
+from catalog.common import words as common_words
 from catalog.instances.models import ServiceInstance
 from catalog.orders.models import Order
 from catalog.pool.models import Host
@@ -70,7 +71,7 @@ def won(amount: int) -> str:
 @register.filter
 def seconds(value: float | None) -> str:
     """A span of time in its two largest units: ``95`` → “1 min 35 s”."""
-    return words.span(timedelta(seconds=value)) if value is not None else ""
+    return common_words.span(timedelta(seconds=value)) if value is not None else ""
 
 
 @register.filter
@@ -82,19 +83,19 @@ def took(value: float) -> str:
 @register.filter
 def until(when: datetime, now: datetime) -> str:
     """How long from ``now`` until ``when``, in its two largest units."""
-    return words.span(max(when - now, timedelta(0)))
+    return common_words.span(max(when - now, timedelta(0)))
 
 
 @register.filter
 def moment(when: datetime) -> str:
     """A date and time, to the minute."""
-    return words.moment(when)
+    return common_words.moment(when)
 
 
 @register.filter
 def day(when: datetime) -> str:
     """A date."""
-    return words.day(when)
+    return common_words.day(when)
 
 
 @register.filter

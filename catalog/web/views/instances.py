@@ -16,6 +16,7 @@ from catalog.instances import connection
 from catalog.instances.models import ServiceInstance
 from catalog.instances.services import READY, current_binding
 from catalog.instances.states import InstanceState
+from catalog.leases.limits import extension_room
 from catalog.leases.states import LeaseState
 from catalog.offerings.models import Plan
 from catalog.orders import selectors, services
@@ -68,16 +69,22 @@ def _page(request: PortalRequest, found: ServiceInstance, **more: Any) -> HttpRe
     lease = getattr(found, "lease", None)
     history = list(selectors.orders_for(request.actor).filter(instance=found).order_by("-created_at")[:10])
     orders_here = can(request.actor, Action.ORDER, found.tenant_id)
+    held = lease is not None and lease.is_held(clock.now())
+    room = extension_room(lease) if lease is not None and lease.state != LeaseState.ENDED else 0
     return show(
         request,
         "instance.html",
         "services",
         lease=lease,
+        lease_held=held,
         lease_whole=int((lease.ends_at - lease.starts_at).total_seconds()) if lease else 0,
         lease_gone=int((clock.now() - lease.starts_at).total_seconds()) if lease else 0,
-        extensions=lease_choices(_EXTENSIONS),
-        may_extend=orders_here and lease is not None and lease.state != LeaseState.ENDED,
-        may_give_back=orders_here and found.state not in {*GONE, InstanceState.PENDING, InstanceState.DECOMMISSIONING},
+        extensions=lease_choices(min(room, _EXTENSIONS)) if room else [],
+        orders_here=orders_here,
+        may_extend=orders_here and room > 0,
+        may_give_back=orders_here
+        and not held
+        and found.state not in {*GONE, InstanceState.PENDING, InstanceState.DECOMMISSIONING},
         history=history,
         building=next((each for each in history if not each.ended_at), None),
         **{**_connection(request, found), **more},

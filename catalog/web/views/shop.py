@@ -10,6 +10,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from catalog.common import clock
 from catalog.common.errors import DomainError, Forbidden, NotFound
+from catalog.leases.limits import limits_for
 from catalog.offerings import services as offerings
 from catalog.offerings.models import Offering, Plan
 from catalog.offerings.selectors import offering_on_sale, on_sale
@@ -19,8 +20,9 @@ from catalog.pool.selectors import zones_for
 from catalog.quotas.services import usage
 from catalog.tenancy.models import Project
 from catalog.tenancy.policy import Action, can
+from catalog.tenancy.projects import use_until
 from catalog.tenancy.selectors import project_for, projects_for
-from catalog.web.forms import OrderForm
+from catalog.web.forms import OrderForm, order_choices
 from catalog.web.pages import PortalRequest, portal, show
 from catalog.web.words import CATEGORIES
 
@@ -53,12 +55,21 @@ def catalog(request: PortalRequest) -> HttpResponse:
 
 def _mine(request: PortalRequest) -> list[Project]:
     """Projects this person may order for and that have not ended."""
-    today = clock.now().date()
+    now = clock.now()
     return [
         each
         for each in projects_for(request.actor).order_by("tenant__slug", "slug")
-        if can(request.actor, Action.ORDER, each.tenant_id) and (each.ends_on is None or each.ends_on >= today)
+        if can(request.actor, Action.ORDER, each.tenant_id) and ((until := use_until(each)) is None or until > now)
     ]
+
+
+def _lengths(project: Project | None, plan: Plan) -> list[tuple[str, Any]]:
+    """How long a service of this plan may stay for this project."""
+    if project is None:
+        return []
+    until = use_until(project)
+    left = None if until is None else int((until - clock.now()).total_seconds())
+    return order_choices(limits_for(project.tenant_id, plan.offering_id), left)
 
 
 def _quota(project: Project | None, plan: Plan) -> list[dict[str, Any]]:
@@ -85,8 +96,11 @@ def order_form(request: PortalRequest, slug: str) -> HttpResponse:
     if plan is None:
         raise NotFound()
     projects = _mine(request)
+    chosen = request.POST.get("project") or request.GET.get("project") or ""
+    project = next((each for each in projects if str(each) == chosen), projects[0] if projects else None)
     given: dict[str, Any] = {
         "schema": offerings.parameter_schema(plan), "projects": projects, "zones": list(zones_for(request.actor)),
+        "leases": _lengths(project, plan),
     }  # fmt: skip
     if request.method == "POST":
         form = OrderForm(request.POST, **given)
@@ -94,8 +108,6 @@ def order_form(request: PortalRequest, slug: str) -> HttpResponse:
             return placed
     else:
         form = OrderForm(initial=_typed(request), **given)
-    chosen = str(form["project"].value() or "")
-    project = next((each for each in projects if str(each) == chosen), projects[0] if projects else None)
     return show(
         request,
         "order_form.html",
@@ -129,7 +141,7 @@ def _place(request: PortalRequest, form: OrderForm, plan: Plan) -> HttpResponse 
             name=chosen["name"],
             parameters=form.values(),
             zone=chosen["zone"] or None,
-            lease_seconds=int(chosen["lease"]),
+            lease_seconds=int(chosen["lease"]) if chosen["lease"] else None,
             idempotency_key=chosen["key"] or None,
             wait_for_capacity=chosen["wait"],
             now=clock.now(),

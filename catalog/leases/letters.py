@@ -1,0 +1,109 @@
+"""Letters about leases: to whom, and in which words."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from django.db.models import Q
+from django.utils import translation
+from django.utils.functional import Promise
+from django.utils.timezone import get_default_timezone_name
+from django.utils.translation import gettext_lazy as _
+
+from catalog.common import words
+from catalog.instances.models import ServiceInstance
+from catalog.leases.models import Lease
+from catalog.mail import services as mail
+from catalog.tenancy.models import Membership, Role, User
+from catalog.tenancy.policy import Action, actor_for, can
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A subject and a text with places for ``name``, ``offering``, ``project``, ``when``, ``left`` and ``reason``.
+
+    :param until_the_end: it tells nothing any more once the lease has ended.
+    """
+
+    subject: str | Promise
+    body: str | Promise
+    until_the_end: bool = False
+
+
+ENDING = Letter(
+    _("%(name)s will be taken back in %(left)s"),
+    _(
+        "The service %(name)s (%(offering)s) of the project %(project)s will be taken back on %(when)s. Everything on it will "
+        "be erased then.\n\nIf you need it longer, extend its lease before that. If you do not need it any more, give it back "
+        "now: others can use what it holds."
+    ),
+    until_the_end=True,
+)
+BROUGHT_FORWARD = Letter(
+    _("%(name)s will be taken back sooner: in %(left)s"),
+    _(
+        "The project %(project)s ends sooner than planned, and its services end with it. The service %(name)s (%(offering)s) "
+        "will be taken back on %(when)s. Everything on it will be erased then.\n\nIf that is too soon, ask an administrator to "
+        "move the end of the project."
+    ),
+)
+RECALLED = Letter(
+    _("%(name)s is recalled: it will be taken back in %(left)s"),
+    _(
+        "The capacity that the service %(name)s (%(offering)s) of the project %(project)s uses is borrowed, and its lender wants "
+        "it back: %(reason)s\n\nThe service will be taken back on %(when)s, and its lease cannot be extended any more. "
+        "Everything on it will be erased then. Order a new service before that if you go on needing one."
+    ),
+)
+RECALL_CANCELLED = Letter(
+    _("%(name)s is no longer recalled"),
+    _(
+        "The lender does not need the capacity back any more. The service %(name)s (%(offering)s) of the project %(project)s "
+        "stays until %(when)s, and its lease can be extended again."
+    ),
+)
+
+
+def recipients(instance: ServiceInstance, *, now: datetime) -> list[User]:
+    """Who is told about a service: the person who ordered it if they may still act and can be reached, else the affiliate's
+    administrators who can. Empty where there is nobody.
+    """
+    person = instance.created_by
+    reachable = person is not None and person.is_active and person.email
+    if person is not None and reachable and can(actor_for(person, now=now), Action.ORDER, instance.tenant_id):
+        return [person]
+    in_force = Membership.objects.filter(
+        Q(ends_at__isnull=True) | Q(ends_at__gt=now), tenant=instance.tenant_id, role=Role.TENANT_ADMIN
+    )
+    return list(
+        User.objects.filter(pk__in=in_force.values("user"), is_active=True).exclude(email="").order_by("username")
+    )
+
+
+def tell(lease: Lease, letter: Letter, *, now: datetime, reason: str = "") -> list[str]:
+    """Write ``letter`` to everybody who is to know, each in their language, in the caller's transaction.
+
+    :returns: the user names of those it went to.
+    """
+    instance = lease.instance
+    people = recipients(instance, now=now)
+    for person in people:
+        with translation.override(person.language):
+            said: dict[str, Any] = {
+                "name": instance.name,
+                "offering": getattr(instance.plan.offering, f"name_{words.language()}"),
+                "project": f"{instance.tenant.slug}/{instance.project.slug}",
+                "when": f"{words.moment(lease.ends_at)} ({get_default_timezone_name()})",
+                "left": words.span(max(lease.ends_at - now, timedelta(0))),
+                "reason": reason,
+            }
+            mail.write(
+                person, subject=str(letter.subject) % said, body=str(letter.body) % said, subject_type="lease",
+                subject_id=str(lease.pk), now=now, expires_at=lease.ends_at if letter.until_the_end else None,
+            )  # fmt: skip
+    if not people:
+        log.warning("nobody_to_tell", lease=str(lease.pk), instance=str(instance.pk))
+    return [person.get_username() for person in people]
