@@ -8,6 +8,9 @@ so no two transactions can wait for each other.
 quotas.Capacity and quotas.Memory only by whoever counts, who takes nothing else)
 6. ipam.IPAddress   7. leases.Lease   8. dispatch.Job   9. audit chain
 
+The locks exclude each other, not rows that merely refer to a locked one: PostgreSQL checks such references when it likes (when
+a transaction writes to a row twice, even long after), which no order of locks could foresee.
+
 SQLite has one writer at a time (``transaction_mode=IMMEDIATE``); there the same calls lock nothing and need not.
 """
 
@@ -27,7 +30,7 @@ def lock(queryset: "QuerySet[M]", *, skip_locked: bool = False) -> "QuerySet[M]"
     """
     if not connection.features.has_select_for_update:
         return queryset.order_by("pk")
-    return queryset.order_by("pk").select_for_update(skip_locked=skip_locked, of=("self",))
+    return queryset.order_by("pk").select_for_update(skip_locked=skip_locked, of=("self",), no_key=True)
 
 
 def lock_one(model: type[M], pk: Any) -> M:

@@ -50,6 +50,8 @@ class Need:
 def recall_for(need: Need, *, now: datetime, actor: Actor) -> Recall | None:
     """Recall a host for an order that did not fit, in the caller's transaction. Asked again, it says what was recalled already.
 
+    Orders of one owner wait here for each other: what one gets back is not there for the next.
+
     :returns: the recall, with when room will come; None where the owner asks for more than it is guaranteed, or where no
         host is wholly borrowed and long enough to be recalled.
     """
@@ -59,18 +61,25 @@ def recall_for(need: Need, *, now: datetime, actor: Actor) -> Recall | None:
             return open_one
         finish(need.order_id, now=now)
     due = now + timedelta(seconds=settings.RECALL_NOTICE_SECONDS)
-    books = own_books(need.owner, Quota.objects.filter(tenant=need.owner))
+    books = own_books(need.owner, lock(Quota.objects.filter(tenant=need.owner)))
+    awaited = Recall.objects.filter(owner=need.owner, ended_at__isnull=True).values_list("zone", "wanted")
+    for place, wanted in awaited:
+        for name in books.keys() & wanted.keys():
+            books[name].add(need.owner.pk, place, awaited=wanted[name])
     for zone in zones_for(need.owner, need.zone):
         accounts = {name: books.get(name, Book()).at(need.owner.pk, zone.pk) for name in need.wanted}
-        room = {name: account.guaranteed - account.used for name, account in accounts.items()}
+        room = {name: account.guaranteed - account.used - account.awaited for name, account in accounts.items()}
         if any(room[name] < amount for name, amount in need.wanted.items()):
             continue
         pieces = _pieces(need, zone, room, due=due, now=now)
         by_itself = [piece for piece, last_end in pieces if last_end <= due]
-        chosen = to_recall(by_itself or [piece for piece, _last_end in pieces], need.wanted)
-        if chosen:
+        left = by_itself or [piece for piece, _last_end in pieces]
+        while chosen := to_recall(left, need.wanted):
             # Every piece would do alone, so the last borrowed is all there is.
-            return _recall(need, zone, chosen[0].key, due=due, now=now, actor=actor)
+            found = _recall(need, zone, chosen[0].key, due=due, now=now, actor=actor)
+            if found is not None:
+                return found
+            left.remove(chosen[0])
     return None
 
 

@@ -1,6 +1,8 @@
 """Lend, recall, return: what is guaranteed comes back with notice, and what comes free goes round fairly."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -21,7 +23,7 @@ from catalog.quotas.errors import NothingToBorrow
 from catalog.quotas.models import Loan, Recall
 from catalog.tenancy.models import Tenant
 from tests.factories import NOW, TESTER, HostFactory
-from tests.orders.world import CLEAN, World, holdings, make_world
+from tests.orders.world import CLEAN, World, holdings, make_world, together
 
 pytestmark = pytest.mark.django_db
 
@@ -115,6 +117,14 @@ def test_lend_recall_return(world: World) -> None:
     assert "waiting" not in order.explanation
     assert not Recall.objects.filter(ended_at__isnull=True).exists()
     assert drift() == []
+
+
+def test_a_second_order_gets_no_more_back_than_is_guaranteed(world: World) -> None:
+    lend_everything(world)
+    world.place("needed-db", plan="dedicated")
+    with pytest.raises(NoCapacity):
+        world.place("needed-too", plan="dedicated")
+    assert Recall.objects.count() == LeaseEvent.objects.filter(kind="recalled").count() == 1
 
 
 def test_the_last_borrowed_is_recalled_and_only_that(world: World) -> None:
@@ -301,3 +311,57 @@ class TestLine:
         assert recovery.reconcile(full.later(seconds=15)).counts == {"admitted": 1}
         old.refresh_from_db()
         assert old.state == OrderState.WAITING_CAPACITY
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+class TestAtOnce:
+    ROUNDS = 4
+
+    @pytest.fixture
+    def lent(self, settings: Any) -> tuple[World, list[Order]]:
+        """Four hosts that are Capital's, and that Card has borrowed."""
+        settings.APPROVAL_THRESHOLD_KRW = 10**9
+        world = make_world(hosts=self.ROUNDS)
+        agree(world.project.tenant, hosts=self.ROUNDS, lend=self.ROUNDS)
+        agree(world.other_project.tenant, hosts=0, borrow=self.ROUNDS)
+        return world, [card_takes(world, f"borrowed-{number}") for number in range(self.ROUNDS)]
+
+    def test_recalled_or_given_back(self, lent: tuple[World, list[Order]]) -> None:
+        world, borrowed = lent
+        said = together(
+            *[partial(said_of, world.place, f"needed-{n}", plan="dedicated") for n in range(self.ROUNDS)],
+            *[partial(said_of, services.give_back, world.stranger, o.instance, now=world.now) for o in borrowed[::2]],
+        )
+        assert set(said) <= {"done", "no-capacity"}
+        for order in borrowed[::2]:
+            assert lease_of(order).state == LeaseState.ENDED
+        waits = Order.objects.filter(state=OrderState.WAITING_CAPACITY)
+        assert waits.count() == Recall.objects.count() >= 2
+        for each in Recall.objects.all():
+            assert each.room_at == world.now + NOTICE
+            assert each.loans.values("instance").distinct().count() == 1
+        assert drift() == []
+
+    def test_called_off_or_given_back(self, lent: tuple[World, list[Order]]) -> None:
+        world, borrowed = lent
+        before = {order.pk: lease_of(order).ends_at for order in borrowed}
+        asked = [world.place(f"needed-{number}", plan="dedicated") for number in range(self.ROUNDS)]
+        assert Loan.objects.filter(recall__isnull=True).count() == 0
+        said = together(
+            *[partial(said_of, services.cancel, world.developer, order, now=world.now) for order in asked],
+            *[partial(said_of, services.give_back, world.stranger, o.instance, now=world.now) for o in borrowed[::2]],
+        )
+        assert said == {"done": self.ROUNDS + 2}
+        for order in borrowed[1::2]:
+            assert (lease_of(order).ends_at, lease_of(order).recalled_at) == (before[order.pk], None)
+        for order in borrowed[::2]:
+            assert lease_of(order).state == LeaseState.ENDED
+        assert not Loan.objects.filter(recall__isnull=False).exists()
+        assert drift() == []
+
+
+def said_of(deed: Callable[..., object], *args: Any, **kwargs: Any) -> str:
+    """Do it and say so."""
+    deed(*args, **kwargs)
+    return "done"
