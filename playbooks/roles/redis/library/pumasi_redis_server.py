@@ -5,7 +5,6 @@ The password is stored as its SHA-256 only, the way Redis's own ACLs do; the fil
 Memory in MB of the slice, of which three quarters hold keys; the rest is for copies while saving and for clients.
 Fails with `unit_invalid` or `command_failed`; the values themselves are checked by the argument specs.
 """
-
 from __future__ import annotations
 
 import hashlib
@@ -42,21 +41,8 @@ def make_account(module, unit):
         pwd.getpwnam(unit)
         return False
     except KeyError:
-        run(
-            module,
-            [
-                "/usr/sbin/useradd",
-                "--system",
-                "--user-group",
-                "--no-create-home",
-                "--home-dir",
-                "/nonexistent",
-                "--shell",
-                "/usr/sbin/nologin",
-                unit,
-            ],
-            what="The unix user could not be made",
-        )
+        run(module, ["/usr/sbin/useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent",
+                     "--shell", "/usr/sbin/nologin", unit], what="The unix user could not be made")
         return True
 
 
@@ -64,35 +50,25 @@ def settings(given):
     """The server's whole configuration; the comment is one JSON string, so it cannot end its line."""
     memory = given["memory_mb"]
     return CONFIG.format(
-        comment=json.dumps(given["comment"]),
-        address=ipaddress.ip_address(given["address"]),
-        port=given["port"],
-        unit=given["unit"],
-        keys_mb=memory * 3 // 4,
-        clients_mb=max(8, memory // 16),
-        policy=given["maxmemory_policy"],
+        comment=json.dumps(given["comment"]), address=ipaddress.ip_address(given["address"]), port=given["port"],
+        unit=given["unit"], keys_mb=memory * 3 // 4, clients_mb=max(8, memory // 16), policy=given["maxmemory_policy"],
         appendonly="yes" if given["appendonly"] else "no",
         save='""' if given["appendonly"] else "3600 1 300 100 60 10000",
-        username=given["username"],
-        digest=hashlib.sha256(given["password"].encode()).hexdigest(),
-        commands=COMMANDS,
-    )
+        username=given["username"], digest=hashlib.sha256(given["password"].encode()).hexdigest(), commands=COMMANDS)
 
 
 def main():
-    module = AnsibleModule(
-        argument_spec={
-            "unit": {"type": "str", "required": True},
-            "address": {"type": "str", "required": True},
-            "port": {"type": "int", "required": True},
-            "memory_mb": {"type": "int", "required": True},
-            "username": {"type": "str", "required": True},
-            "password": {"type": "str", "required": True, "no_log": True},
-            "maxmemory_policy": {"type": "str", "required": True},
-            "appendonly": {"type": "bool", "required": True},
-            "comment": {"type": "str", "default": ""},
-        }
-    )
+    module = AnsibleModule(argument_spec={
+        "unit": {"type": "str", "required": True},
+        "address": {"type": "str", "required": True},
+        "port": {"type": "int", "required": True},
+        "memory_mb": {"type": "int", "required": True},
+        "username": {"type": "str", "required": True},
+        "password": {"type": "str", "required": True, "no_log": True},
+        "maxmemory_policy": {"type": "str", "required": True},
+        "appendonly": {"type": "bool", "required": True},
+        "comment": {"type": "str", "default": ""},
+    })
     given = module.params
     unit = given["unit"]
     check_unit(module, unit)
