@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -106,10 +106,8 @@ def refuse(goal: str, missing: list[str]) -> NoReturn:
     for sentence in missing:
         print(f"  - {sentence}", file=sys.stderr)
     if goal == "demo":
-        print(
-            'What works instead: run Pumasi on machines you have, enrolled over ssh: README, "Without the rack".',
-            file=sys.stderr,
-        )
+        instead = 'run Pumasi on machines you have, enrolled over ssh: README, "Without the rack".'
+        print(f"What works instead: {instead}", file=sys.stderr)
     elif goal in HOSTS_WANTED:
         print("What works instead: `make check`, every test that needs neither root nor hosts.", file=sys.stderr)
     print("Nothing was changed.", file=sys.stderr)
@@ -321,9 +319,9 @@ def _clean_racks(directory: Path) -> int:
     return len(found)
 
 
-def _remove_servers(owner: Path) -> None:
-    """Remove the files of the PostgreSQL servers that were started for a directory."""
-    for path in Path(tempfile.gettempdir()).glob(f"pumasi-pg-{_processes()['mark_of'](owner)}-*"):
+def _remove_temporary(owner: Path) -> None:
+    """Remove what the stack, or the PostgreSQL servers, of a directory left among the temporary files."""
+    for path in Path(tempfile.gettempdir()).glob(f"pumasi*-{_processes()['mark_of'](owner)}*"):
         shutil.rmtree(path, ignore_errors=True)
 
 
@@ -332,7 +330,7 @@ def sweep_tests() -> None:
     directory = test_directory()
     _processes()["end_marked"](tests_mark(), variable=TESTS)
     _clean_racks(directory)
-    _remove_servers(directory)
+    _remove_temporary(directory)
     shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -348,9 +346,8 @@ def stop() -> None:
     if (STATE / "rack" / "hosts").is_dir():
         since = time.monotonic()
         rack = _rack_environment(STATE / "rack")
-        listing = subprocess.run(
-            [str(RACK / "rack"), "ls"], env=rack, capture_output=True, text=True, check=False
-        ).stdout
+        words = [str(RACK / "rack"), "ls"]
+        listing = subprocess.run(words, env=rack, capture_output=True, text=True, check=False).stdout
         on = [line.split("\t")[0] for line in listing.splitlines() if line.endswith("\ton")]
         for host in on:
             subprocess.run([str(RACK / "rack"), "off", host], env=rack, check=False)
@@ -363,10 +360,13 @@ def clean() -> None:
     sweep_tests()
     since = time.monotonic()
     # A bench that was killed leaves a stack and hosts of its own.
-    _processes()["end_marked"](_processes()["mark_of"](STATE / "bench" / "stack"))
-    _remove_servers(STATE / "bench")
+    for owner in (STATE, STATE / "bench", STATE / "bench" / "stack"):
+        _processes()["end_marked"](_processes()["mark_of"](owner))
+        _remove_temporary(owner)
     if _clean_racks(STATE):
         say("the rack is gone: hosts, network, mounts and kernel settings", since)
+    with suppress(OSError):  # not there, or in use by another stack
+        Path(f"/dev/shm/pumasi-{os.getuid()}").rmdir()  # noqa: S108  # ours, if it is there
     purge_packages()
     for path in (STATE, VENV, *(ROOT / name for name in CACHES)):
         if path.exists():

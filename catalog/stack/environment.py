@@ -5,6 +5,7 @@ import os
 import secrets
 import shlex
 import socket
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from catalog.stack.processes import MARK, mark_of
 PREFERRED_PORTS = {"web": 8000, "prefect": 4200, "redis": 6379}
 
 # Prefect as this product wants it: local, quiet, nothing reported to anybody, and patient with SQLite.
+_PLACES = {"HOME", "TMPDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"}
 _PREFECT = {
     "DO_NOT_TRACK": "1",
     "NO_COLOR": "1",
@@ -105,11 +107,17 @@ def choose_ports(given: Mapping[str, str], remembered: Mapping[str, int]) -> dic
     return ports
 
 
+def temporary(state: Path) -> Path:
+    """Where the processes of a stack keep what is temporary; a short path, because sockets lie below it. Gone when it stops."""
+    return Path(tempfile.gettempdir()) / f"pumasi-{mark_of(state)}"
+
+
 def compose(state: Path, given: Mapping[str, str], ports: Mapping[str, int]) -> dict[str, str]:
     """The environment of every process of the stack.
 
     What the operator set stays: ``DATABASE_URL``, ``REDIS_URL`` and ``PREFECT_API_URL`` lead to the real thing, and then the
-    embedded one is not started. Nothing is written outside ``state``: HOME and the tools' own homes point into it.
+    embedded one is not started. Nothing is written outside ``state`` and :func:`temporary`: HOME and the tools' own homes point
+    into it.
     """
     prefect_url = f"http://127.0.0.1:{ports['prefect']}/api"
     own = {
@@ -120,6 +128,7 @@ def compose(state: Path, given: Mapping[str, str], ports: Mapping[str, int]) -> 
         "PREFECT_SERVER_UI_API_URL": prefect_url,
         "PREFECT_HOME": str(private_dir(state / "prefect")),
         "HOME": str(private_dir(state / "home")),
+        "TMPDIR": str(private_dir(temporary(state))),
         "ANSIBLE_HOME": str(state / "home" / ".ansible"),
         "REDIS_URL": f"redis://:{secret(state, 'redis')}@127.0.0.1:{ports['redis']}/0",
         "PYTHONUNBUFFERED": "1",
@@ -133,7 +142,7 @@ def compose(state: Path, given: Mapping[str, str], ports: Mapping[str, int]) -> 
     if (state / "rack" / "ssh").is_dir():
         own["PUMASI_SSH_KEY"] = str(state / "rack" / "ssh" / "id_ed25519")
         own["RACK_STATE"] = str(state / "rack")
-    kept = {name: value for name, value in given.items() if name not in {"HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"}}
+    kept = {name: value for name, value in given.items() if name not in _PLACES}
     return {**own, **kept, MARK: mark_of(state)}
 
 

@@ -67,7 +67,7 @@ def prefect(port: int) -> Service:
     """The Prefect server, on loopback. Its database is SQLite unless ``PREFECT_API_DATABASE_CONNECTION_URL`` names another."""
     return Service(
         "prefect",
-        _module("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)),
+        _module("flows.server", "--host", "127.0.0.1", "--port", str(port)),
         tier=1,
         grace=15.0,
         probe=f"http://127.0.0.1:{port}/api/ready",

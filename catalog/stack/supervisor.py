@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -251,6 +252,7 @@ class Supervisor:
                     running.process.wait(max(0.0, until - time.monotonic()))
                 self._kill_session(running.process)
         end_marked(mark_of(self.state))
+        shutil.rmtree(environments.temporary(self.state), ignore_errors=True)
         self.ready = False
         environments.write(self.state, {"ports": self.ports, "url": self.url if self.ports else "", "ready": False})
         log.info("stack_stopped")
@@ -279,4 +281,6 @@ def stop(state: Path, *, within: float = 60.0) -> int:
         while alive(process) and time.monotonic() < deadline:
             pause.wait(LOOK_EVERY)
         send(process, signal.SIGKILL)
-    return end_marked(mark_of(state))
+    left = end_marked(mark_of(state))
+    shutil.rmtree(environments.temporary(state), ignore_errors=True)
+    return left

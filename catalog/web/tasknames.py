@@ -38,8 +38,13 @@ NAMES = frozenset(
     }
 )
 
+_ANSIBLES_CHECK = "Validating arguments against arg spec"
+"""How Ansible names the check of a role's arguments; what follows is the role's description."""
+
 
 def translated(name: str) -> str:
     """The name of a task in the reader's language; what a role's name puts before it is left out."""
     _role, _colon, plain = name.rpartition(" : ")
+    if plain.startswith(_ANSIBLES_CHECK):
+        return gettext("Check what this step was given")
     return gettext(plain) if plain in NAMES else plain

@@ -61,7 +61,7 @@ class Engine:
             self.stop(process)
 
     def _serve(self) -> None:
-        words = ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port)]
+        words = ["-m", "flows.server", "--host", "127.0.0.1", "--port", str(self.port)]
         self._server = self.start(*words, log="server")
         with self.prefect() as prefect:
             assert until(prefect.healthy, 90), self.log("server")

@@ -70,8 +70,10 @@ def test_what_dies_comes_back_and_nothing_outlives_it(given: dict[str, str]) -> 
     assert not any(running(process) for process in before.values())
     assert all(running(process) for process in processes(state).values())
 
-    # Asked to stop, it leaves nothing at all.
+    # Asked to stop, it leaves nothing at all, neither processes nor what they keep among the temporary files.
+    assert any(environment.temporary(state).iterdir())
     assert supervisor.stop(state) == 0
+    assert not environment.temporary(state).exists()
     assert marked(mark_of(state)) == []
     assert supervisor.supervisor_of(state) is None
 

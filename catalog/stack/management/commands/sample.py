@@ -23,7 +23,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        rack = options["rack"]
+        rack = options["rack"].resolve() if options["rack"] else None
         places = Rack(rack).places() if rack else []
         sample.load(settings.STATE_DIR.resolve(), rack_state=rack, places=places, now=now())
         self.stdout.write(
