@@ -44,7 +44,7 @@ def public_key(seed: str) -> str:
 
 
 class TenantFactory(factory.django.DjangoModelFactory):
-    """An affiliate; ``quota`` gives it that much of VCPU, MEMORY_MB and DISK_GB (None: no quota at all)."""
+    """An affiliate; ``quota`` guarantees it that much of VCPU, MEMORY_MB and DISK_GB wherever (None: no quota at all)."""
 
     class Meta:
         model = Tenant
@@ -58,7 +58,7 @@ class TenantFactory(factory.django.DjangoModelFactory):
     def quota(self, create: bool, extracted: Any, **kwargs: Any) -> None:
         limits = {VCPU: 1000, MEMORY_MB: 1_000_000, DISK_GB: 100_000} if extracted is None else extracted
         for name, limit in (limits or {}).items():
-            Quota.objects.create(tenant=self, resource_class=name, limit=limit)
+            Quota.objects.create(tenant=self, resource_class=name, guaranteed=limit)
 
 
 class ProjectFactory(factory.django.DjangoModelFactory):

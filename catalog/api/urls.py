@@ -3,7 +3,7 @@
 from django.urls import path, re_path
 
 from catalog.api import problems
-from catalog.api.views import audit, document, follow, instances, offerings, orders, pool, tenancy
+from catalog.api.views import audit, document, follow, instances, offerings, orders, pool, quotas, tenancy
 
 app_name = "api"
 
@@ -31,6 +31,8 @@ urlpatterns = [
     path(_V1 + "instances/<uuid:instance_id>/hold", instances.Hold.as_view(), name="hold"),
     path(_V1 + "instances/<uuid:instance_id>/lift-hold", instances.LiftHold.as_view(), name="lift-hold"),
     path(_V1 + "instances/<uuid:instance_id>/give-back", instances.GiveBack.as_view(), name="give-back"),
+    path(_V1 + "quotas", quotas.Quotas.as_view(), name="quotas"),
+    path(_V1 + "loans", quotas.Loans.as_view(), name="loans"),
     path(_V1 + "zones", pool.Zones.as_view(), name="zones"),
     path(_V1 + "hosts", pool.Hosts.as_view(), name="hosts"),
     path(_V1 + "hosts/<uuid:host_id>", pool.Host.as_view(), name="host"),

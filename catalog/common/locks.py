@@ -4,8 +4,12 @@ A transaction that needs several takes them in the order of their numbers, and r
 so no two transactions can wait for each other.
 
 1. orders.Order   2. instances.ServiceInstance   3. quotas.Quota   4. pool.Host   5. pool.Inventory
-(and placement.Holding, after every Inventory)
+(and after every Inventory: placement.Holding, then the lock of those that borrow, then quotas.Loan;
+quotas.Capacity and quotas.Memory only by whoever counts, who takes nothing else)
 6. ipam.IPAddress   7. leases.Lease   8. dispatch.Job   9. audit chain
+
+The locks exclude each other, not rows that merely refer to a locked one: PostgreSQL checks such references when it likes (when
+a transaction writes to a row twice, even long after), which no order of locks could foresee.
 
 SQLite has one writer at a time (``transaction_mode=IMMEDIATE``); there the same calls lock nothing and need not.
 """
@@ -26,7 +30,7 @@ def lock(queryset: "QuerySet[M]", *, skip_locked: bool = False) -> "QuerySet[M]"
     """
     if not connection.features.has_select_for_update:
         return queryset.order_by("pk")
-    return queryset.order_by("pk").select_for_update(skip_locked=skip_locked, of=("self",))
+    return queryset.order_by("pk").select_for_update(skip_locked=skip_locked, of=("self",), no_key=True)
 
 
 def lock_one(model: type[M], pk: Any) -> M:
@@ -37,6 +41,13 @@ def lock_one(model: type[M], pk: Any) -> M:
 def lock_all(model: type[M], pks: Iterable[Any]) -> list[M]:
     """The rows of these primary keys, locked in order; missing ones are left out."""
     return list(lock(model._default_manager.filter(pk__in=list(pks))))
+
+
+def wait_for(key: int) -> None:
+    """Take a lock that belongs to no row until the transaction ends, waiting for whoever holds it. Nothing to do on SQLite."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [key])
 
 
 def advisory_lock(key: int) -> bool:

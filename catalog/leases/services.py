@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from catalog.audit.gate import Happening, append_events
 from catalog.audit.services import record
@@ -167,6 +167,15 @@ def cancel_recall(lease: Lease, *, now: datetime, actor: Actor) -> Lease:
         tell(locked, RECALL_CANCELLED, now=now)
     lease.refresh_from_db()
     return lease
+
+
+def recallable(now: datetime, *, ends_at: datetime) -> "QuerySet[Lease]":
+    """Leases of which a recall to ``ends_at`` gets back what they stand on: nothing holds them, and nobody else recalled them to
+    a later end, whose recall it would replace.
+    """
+    return Lease.objects.filter(Q(recalled_at__isnull=True) | Q(ends_at__lte=ends_at), state__in=LIVE).exclude(
+        held(now)
+    )
 
 
 def due(now: datetime, zone: str | None) -> "QuerySet[Lease]":

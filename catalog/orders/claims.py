@@ -3,9 +3,10 @@
 A claim is made in the transaction that approves the order; it is given back only on evidence that the thing is gone.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from django.db.models import Count, Max, Q
+from django.db.models import Count, Max, Q, QuerySet
+from django.utils.translation import gettext as _
 
 from catalog.audit.gate import Happening, append_events
 from catalog.dispatch import services as dispatch
@@ -17,12 +18,16 @@ from catalog.orders.models import Order, OrderEvent
 from catalog.orders.states import OrderKind, OrderState
 from catalog.orders.transitions import move_order
 from catalog.placement import services as placement
+from catalog.placement.errors import NoCapacity
 from catalog.placement.models import Allocation
 from catalog.pool.models import Host
 from catalog.pool.states import HostState
 from catalog.quotas import services as quotas
 from catalog.reclaim import services as reclaim
 from catalog.tenancy.policy import Actor
+
+LONG_WAIT = timedelta(hours=24)
+"""After this wait an order is passed by nobody who would borrow, even where there is too little room for it yet."""
 
 _FLOW_OF_KIND = {OrderKind.CREATE: "provision", OrderKind.DECOMMISSION: "decommission"}
 
@@ -31,11 +36,13 @@ def claim(order: Order, instance: ServiceInstance, *, actor: Actor, now: datetim
     """Claim what the plan needs for a pending instance.
 
     :raises QuotaExceeded: the affiliate would hold more than it may.
-    :raises NoCapacity: no host fits; says why and, where it can be told, when one will.
+    :raises NothingToBorrow: it would hold more than it is guaranteed, and others leave too little idle.
+    :raises NoCapacity: no host fits; says why and, where it can be told, when one will. Or an order just placed would borrow
+        what others have waited for longer than :data:`LONG_WAIT`.
     :raises PortsExhausted: the host has no free port in the plan's range.
     """
     plan = order.plan
-    quotas.check_and_lock(order.tenant, plan.resources, now=now)
+    checked = quotas.check_and_lock(order.tenant, plan.resources, zone=order.zone, now=now)
     placed = placement.place(
         instance,
         resources=plan.resources,
@@ -48,7 +55,11 @@ def claim(order: Order, instance: ServiceInstance, *, actor: Actor, now: datetim
         room_from=lambda: room_from(order),
     )
     # A whole host may hold more than its plan asks for, and all of it counts.
-    quotas.check_held(order.tenant)
+    borrowed = quotas.borrow(instance, placed.amounts, zone=placed.host.zone_id, checked=checked, now=now)
+    if borrowed and order.state != OrderState.WAITING_CAPACITY and long_waiting(order, now).exists():
+        raise NoCapacity(
+            _("Other orders have waited long for this room and come first. Let the order wait in line too.")
+        )
     low, high = order.version.manifest["port"]["range"]
     endpoint = ipam.claim_endpoint(instance, placed.host, port_range=(low, high), now=now)
     instances.create_binding(instance, address=endpoint.address.address, port=endpoint.port, now=now)
@@ -65,6 +76,14 @@ def claim(order: Order, instance: ServiceInstance, *, actor: Actor, now: datetim
         now=now,
     )
     return placed.host
+
+
+def long_waiting(order: Order, now: datetime) -> "QuerySet[Order]":
+    """Orders that have waited so long for room ``order`` could take that nobody who would borrow it passes them any more."""
+    waiting = Order.objects.filter(state=OrderState.WAITING_CAPACITY, state_since__lt=now - LONG_WAIT)
+    if order.zone is not None:
+        waiting = waiting.filter(Q(zone__isnull=True) | Q(zone=order.zone))
+    return waiting
 
 
 def room_from(order: Order) -> datetime | None:
@@ -122,6 +141,7 @@ def give_up_claim(instance: ServiceInstance, *, actor: Actor, now: datetime) -> 
     A host that nobody holds anything on afterwards, and that was built on, is drained and wiped.
     """
     emptied = placement.release(instance, now=now, actor=actor)
+    quotas.give_back(instance, now=now)
     ipam.release_endpoints(instance, now=now)
     instances.revoke_bindings(instance, now=now)
     for host in emptied:

@@ -12,7 +12,8 @@ from catalog.dispatch import services as dispatch
 from catalog.dispatch.errors import PrefectUnavailable
 from catalog.dispatch.models import Job, JobState
 from catalog.instances.models import ServiceInstance
-from catalog.orders import claims, services
+from catalog.ipam.errors import PortsExhausted
+from catalog.orders import claims, services, waiting
 from catalog.orders.fulfilment import describe_lost_run, next_attempt, settle_decommission, settle_undone
 from catalog.orders.models import Order
 from catalog.orders.states import OrderKind, OrderState
@@ -20,7 +21,8 @@ from catalog.placement.errors import NoCapacity
 from catalog.placement.models import Allocation
 from catalog.pool.models import Host, WipeCertificate
 from catalog.pool.states import HostState
-from catalog.quotas.errors import QuotaExceeded
+from catalog.quotas.counts import measure
+from catalog.quotas.errors import NothingToBorrow, QuotaExceeded
 from catalog.reclaim import fulfilment as host_fulfilment
 from catalog.reclaim import services as reclaim
 from catalog.tenancy.policy import system
@@ -136,18 +138,34 @@ def _alone_on(instance: ServiceInstance) -> list[Host]:
 
 
 def admit_waiting(now: datetime, report: Report) -> None:
-    """Give room that has come free to the orders that wait for it, first come first served."""
-    waiting = Order.objects.filter(state=OrderState.WAITING_CAPACITY).order_by("created_at")
-    for pk in list(waiting.values_list("pk", flat=True)[:200]):
+    """Give room that has come free to the orders that wait for it, in their line (:mod:`catalog.quotas.line`).
+
+    Behind an order that has waited long, and still does not fit, nobody who would borrow the same room is served.
+    """
+    rows = Order.objects.filter(state=OrderState.WAITING_CAPACITY).select_related("plan").order_by("created_at")
+    line = waiting.line(rows[:200], now=now)
+    closed: list[Order] = []
+    for place, each in enumerate(line, start=1):
         with transaction.atomic():
-            order = lock_one(Order, pk)
+            order = lock_one(Order, each.key)
             if order.state != OrderState.WAITING_CAPACITY:
+                continue
+            if not each.own and any(_same_room(order, earlier) for earlier in closed):
+                waiting.tell(order, waiting.behind(), place=place, of=len(line), now=now)
                 continue
             try:
                 services.claim_and_dispatch(order, actor=RECONCILER, now=now)
-            except (NoCapacity, QuotaExceeded):
+            except (NoCapacity, NothingToBorrow, QuotaExceeded, PortsExhausted) as error:
+                said = waiting.reason(error, waiting.recall(order, error, now=now))
+                waiting.tell(order, said, place=place, of=len(line), now=now)
+                if order.state_since < now - claims.LONG_WAIT and not isinstance(error, QuotaExceeded):
+                    closed.append(order)
                 continue
             report.add("admitted")
+
+
+def _same_room(one: Order, other: Order) -> bool:
+    return one.zone_id is None or other.zone_id is None or one.zone_id == other.zone_id
 
 
 def reconcile(now: datetime) -> Report:
@@ -156,5 +174,6 @@ def reconcile(now: datetime) -> Report:
     reopen_lost_runs(now, report)
     reopen_orphans(now, report)
     retry_dirty(now, report)
+    measure(now)
     admit_waiting(now, report)
     return report

@@ -18,7 +18,7 @@ from catalog.leases import services as leases
 from catalog.leases.limits import order_seconds
 from catalog.leases.models import Lease
 from catalog.offerings import services as offerings
-from catalog.orders import claims
+from catalog.orders import claims, waiting
 from catalog.orders.errors import (
     AlreadyCancelling,
     AlreadyGivingBack,
@@ -41,6 +41,8 @@ from catalog.orders.transitions import ENDS, move_order
 from catalog.placement.errors import NoCapacity
 from catalog.placement.services import locate
 from catalog.pool.models import Zone
+from catalog.quotas import recalls
+from catalog.quotas.errors import NothingToBorrow
 from catalog.tenancy.models import Project
 from catalog.tenancy.policy import Action, Actor, require
 from catalog.tenancy.projects import use_until
@@ -114,7 +116,8 @@ def place(
     :param lease_seconds: how long the service may stay, as the lease policy allows; None for its default.
     :param wait_for_capacity: stand in line when the pool is full, instead of being refused.
     :raises ProjectUnknown, ProjectEnded, PlanUnavailable, ParametersInvalid, NameInvalid, NameTaken, ZoneUnknown, LeaseTooShort,
-        LeaseTooLong, LeaseOutlivesProject, IdempotencyKeyReused, QuotaExceeded, NoCapacity: nothing has changed.
+        LeaseTooLong, LeaseOutlivesProject, IdempotencyKeyReused, QuotaExceeded, NothingToBorrow, NoCapacity: nothing has
+        changed.
     """
     try:
         require(actor, Action.ORDER, project.tenant_id)
@@ -178,17 +181,26 @@ def _approved(order: Order, *, actor: Actor, now: datetime, data: dict[str, Any]
     move_order(order, OrderState.APPROVED, actor=actor, now=now, data=data)
     try:
         claim_and_dispatch(order, actor=actor, now=now)
-    except NoCapacity as error:
-        if not order.wait_for_capacity:
+    except (NoCapacity, NothingToBorrow) as error:
+        recall = waiting.recall(order, error, now=now)
+        if recall is None and not order.wait_for_capacity:
             raise
-        move_order(order, OrderState.WAITING_CAPACITY, actor=actor, now=now, data={"why": str(error.detail)})
+        said = waiting.reason(error, recall)
+        move_order(order, OrderState.WAITING_CAPACITY, actor=actor, now=now, data=said, explanation={"waiting": said})
 
 
 def claim_and_dispatch(order: Order, *, actor: Actor, now: datetime) -> None:
-    """Claim what an approved or waiting order needs, and open its first attempt. Raises NoCapacity; nothing has changed then."""
+    """Claim what an approved or waiting order needs, and open its first attempt. Nothing has changed after a refusal.
+
+    :raises QuotaExceeded, NothingToBorrow, NoCapacity, PortsExhausted: as :func:`catalog.orders.claims.claim`.
+    """
     assert order.instance is not None  # create orders are born with their instance
     with transaction.atomic():
+        if order.state == OrderState.WAITING_CAPACITY:
+            recalls.finish(order.pk, now=now)
         claims.claim(order, order.instance, actor=actor, now=now)
+        if order.state == OrderState.WAITING_CAPACITY:
+            recalls.call_off(order.pk, now=now, actor=waiting.LENDER)
         claims.dispatch_attempt(order, actor=actor, now=now, tries=1)
 
 
@@ -219,7 +231,7 @@ def approve(actor: Actor, order: Order, *, content_hash: str, comment: str = "",
     """Approve exactly what was shown; the claim is made in the same transaction.
 
     :param content_hash: ``content_hash`` of the order as it was shown to the approver.
-    :raises NotWaitingForApproval, OwnApproval, ApprovalStale, QuotaExceeded, NoCapacity: nothing has changed.
+    :raises NotWaitingForApproval, OwnApproval, ApprovalStale, QuotaExceeded, NothingToBorrow, NoCapacity: nothing has changed.
     """
     with transaction.atomic():
         held = _decidable(actor, order, content_hash)
@@ -261,6 +273,8 @@ def cancel(actor: Actor, order: Order, *, now: datetime) -> Order:
         if held.state not in {OrderState.DISPATCHED, OrderState.RUNNING}:
             move_order(held, OrderState.CANCELLED, actor=actor, now=now)
             drop_instance(held, actor=actor, now=now)
+            recalls.finish(held.pk, now=now)
+            recalls.call_off(held.pk, now=now, actor=waiting.LENDER)
             return held
         if held.kind == OrderKind.DECOMMISSION:
             raise GiveBackNotCancellable()
@@ -278,7 +292,7 @@ def retry(actor: Actor, order: Order, *, now: datetime) -> Order:
     """Try a failed order again: one that holds nothing starts from its submission, one that does tries to undo again.
 
     :raises NotRetryable: it has not failed.
-    :raises NameTaken, QuotaExceeded, NoCapacity: nothing has changed.
+    :raises NameTaken, QuotaExceeded, NothingToBorrow, NoCapacity: nothing has changed.
     """
     require(actor, Action.ORDER, order.tenant_id)
     with transaction.atomic():

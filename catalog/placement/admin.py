@@ -24,8 +24,8 @@ class HoldingAdmin(PolicyAdmin):
     """What affiliates hold in sum."""
 
     readers = Action.VIEW_POOL
-    list_display = ("tenant", "resource_class", "used")
-    list_filter = ("resource_class",)
-    list_select_related = ("tenant",)
+    list_display = ("tenant", "resource_class", "zone", "used")
+    list_filter = ("resource_class", "zone")
+    list_select_related = ("tenant", "zone")
     search_fields = ("tenant__slug",)
-    ordering = ("tenant__slug", "resource_class")
+    ordering = ("tenant__slug", "resource_class", "zone__slug")

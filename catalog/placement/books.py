@@ -50,17 +50,21 @@ def _inventories() -> list[Drift]:
 
 def _holdings() -> list[Drift]:
     held = {
-        (row["instance__tenant"], row["resource_class"]): row["amount"]
+        (row["instance__tenant"], row["resource_class"], row["host__zone"]): row["amount"]
         for row in Allocation.objects.filter(released_at__isnull=True)
-        .values("instance__tenant", "resource_class")
+        .values("instance__tenant", "resource_class", "host__zone")
         .annotate(amount=Sum("amount"))
     }
     found = []
-    for row in Holding.objects.select_related("tenant"):
-        expected = held.pop((row.tenant_id, row.resource_class), 0)
+    for row in Holding.objects.select_related("tenant", "zone"):
+        expected = held.pop((row.tenant_id, row.resource_class, row.zone_id), 0)
         if row.used != expected:
-            found.append(Drift(f"{row.resource_class} held by {row.tenant.slug}", str(expected), str(row.used)))
-    found += [Drift(f"{name} held by {tenant}", str(amount), "no row") for (tenant, name), amount in held.items()]
+            what = f"{row.resource_class} held by {row.tenant.slug} in {row.zone.slug}"
+            found.append(Drift(what, str(expected), str(row.used)))
+    found += [
+        Drift(f"{name} held by {tenant} in {zone}", str(amount), "no row")
+        for (tenant, name, zone), amount in held.items()
+    ]
     return found
 
 

@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import Q
 
 from catalog.instances.models import ServiceInstance
-from catalog.pool.models import RESOURCE_CLASS, Host
+from catalog.pool.models import RESOURCE_CLASS, Host, Zone
 from catalog.tenancy.models import Tenant
 
 
@@ -36,18 +36,21 @@ class Allocation(models.Model):
 
 
 class Holding(models.Model):
-    """What a tenant's open allocations of one resource class add up to.
+    """What a tenant's open allocations of one resource class in one zone add up to.
 
     Kept with every claim and release, so that the check of a quota costs the same for ten services and for a hundred
     thousand; ``manage.py books`` proves that it equals the sum.
     """
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="holdings")
+    zone = models.ForeignKey(Zone, on_delete=models.PROTECT, related_name="+")
     resource_class = models.CharField(max_length=40, validators=[RESOURCE_CLASS])
     used = models.PositiveBigIntegerField(default=0)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=("tenant", "resource_class"), name="holding_once_per_class")]
+        constraints = [
+            models.UniqueConstraint(fields=("tenant", "resource_class", "zone"), name="holding_once_per_class")
+        ]
 
     def __str__(self) -> str:
         return f"{self.tenant_id} {self.used} {self.resource_class}"

@@ -3,7 +3,7 @@
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -28,9 +28,10 @@ CANDIDATES = 16
 
 @dataclass(frozen=True)
 class Placed:
-    """Where an instance was placed, and why there (JSON)."""
+    """Where an instance was placed, the amount that was claimed of each class, and why there (JSON)."""
 
     host: Host
+    amounts: Mapping[str, int]
     explanation: dict[str, Any] = field(default_factory=dict)
 
 
@@ -106,19 +107,19 @@ class _Claim:
             if not waiting or len(found) < CANDIDATES:
                 return None
 
-    def _try(self, candidate: Candidate, opens_to: uuid.UUID, *, waiting: bool) -> Host | None:
+    def _try(self, candidate: Candidate, opens_to: uuid.UUID, *, waiting: bool) -> Placed | None:
         if not waiting:
             return self._claim(candidate, opens_to, skip_locked=True)
         try:
             with transaction.atomic():
-                host = self._claim(candidate, opens_to, skip_locked=False)
-                if host is None:
+                placed = self._claim(candidate, opens_to, skip_locked=False)
+                if placed is None:
                     raise _GaveUp
-                return host
+                return placed
         except _GaveUp:
             return None
 
-    def _claim(self, candidate: Candidate, opens_to: uuid.UUID, *, skip_locked: bool) -> Host | None:
+    def _claim(self, candidate: Candidate, opens_to: uuid.UUID, *, skip_locked: bool) -> Placed | None:
         standing = (
             Q(state=HostState.AVAILABLE, proven_clean=True)
             if opens_to == ANYONE
@@ -143,16 +144,16 @@ class _Claim:
             for name, amount in amounts.items()
         )
         Inventory.objects.filter(host=host, resource_class__in=amounts).update(used=F("used") + _each(amounts))
-        _add_holding(self.tenant, amounts)
-        return host
+        _add_holdings(self.tenant, {(name, host.zone_id): amount for name, amount in amounts.items()})
+        return Placed(host, amounts)
 
     def _explained(
-        self, host: Host, zone: Zone, opens_to: uuid.UUID, candidate: Candidate, compared: int
+        self, placed: Placed, zone: Zone, opens_to: uuid.UUID, candidate: Candidate, compared: int
     ) -> Placed:  # fmt: skip
-        return Placed(
-            host,
-            {
-                "host": host.name,
+        return replace(
+            placed,
+            explanation={
+                "host": placed.host.name,
                 "zone": zone.slug,
                 "where": "clean-host" if opens_to == ANYONE else "beside-own-services",
                 "rule": "best-fit",
@@ -174,15 +175,21 @@ def _each(amounts: Mapping[str, int]) -> Case:
     return Case(*(When(resource_class=name, then=Value(amount)) for name, amount in amounts.items()))
 
 
-def _add_holding(tenant: Tenant, amounts: Mapping[str, int]) -> None:
-    """Add to what the tenant holds (negative amounts take away)."""
-    rows = Holding.objects.filter(tenant=tenant, resource_class__in=amounts)
-    if set(lock(rows).values_list("resource_class", flat=True)) != set(amounts):
+def _add_holdings(tenant: Tenant, amounts: Mapping[tuple[str, uuid.UUID], int]) -> None:
+    """Add to what the tenant holds of a class in a zone (negative amounts take away).
+
+    The rows of all zones are locked: whoever reads afterwards what the tenant holds of a class reads it as it will be committed.
+    """
+    rows = Holding.objects.filter(tenant=tenant, resource_class__in={name for name, _ in amounts})
+    if not amounts.keys() <= set(lock(rows).values_list("resource_class", "zone")):
         Holding.objects.bulk_create(
-            (Holding(tenant=tenant, resource_class=name) for name in sorted(amounts)), ignore_conflicts=True
+            (Holding(tenant=tenant, resource_class=name, zone_id=zone) for name, zone in sorted(amounts)),
+            ignore_conflicts=True,
         )
         list(lock(rows))
-    rows.update(used=F("used") + _each(amounts))
+    for zone_id in {zone for _, zone in amounts}:
+        here = {name: amount for (name, zone), amount in amounts.items() if zone == zone_id}
+        rows.filter(zone=zone_id, resource_class__in=here).update(used=F("used") + _each(here))
 
 
 def release(instance: ServiceInstance, *, now: datetime, actor: Actor) -> list[Host]:
@@ -201,11 +208,12 @@ def release(instance: ServiceInstance, *, now: datetime, actor: Actor) -> list[H
             if amounts:
                 list(lock(Inventory.objects.filter(host=host)))
                 Inventory.objects.filter(host=host, resource_class__in=amounts).update(used=F("used") + _each(amounts))
-        held: Counter[str] = Counter()
+        held: Counter[tuple[str, uuid.UUID]] = Counter()
+        zones = {host.pk: host.zone_id for host in hosts}
         for row in rows:
-            held[row.resource_class] -= row.amount
+            held[row.resource_class, zones[row.host_id]] -= row.amount
         if held:
-            _add_holding(instance.tenant, held)
+            _add_holdings(instance.tenant, held)
         left = _left_alone(hosts) if rows else []
         for host in left:
             if host.state == HostState.RESERVED and host.proven_clean:

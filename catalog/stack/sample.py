@@ -17,7 +17,8 @@ from catalog.tenancy.models import Membership, Project, Role, Tenant, User
 from catalog.tenancy.policy import system
 
 SAMPLE = system("sample")
-QUOTA = {VCPU: 8, MEMORY_MB: 8192, DISK_GB: 60}
+QUOTA = {VCPU: (2, 6), MEMORY_MB: (2048, 6144), DISK_GB: (15, 45)}
+"""Of each affiliate: guaranteed, of which all may be lent while it is idle, and how much it may borrow."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,12 @@ def load(state: Path, *, rack_state: Path | None, places: Iterable[Place], now: 
                 slug=slug, defaults={"name_ko": name_ko, "name_en": name_en}
             )
             Project.objects.get_or_create(tenant=tenants[slug], slug=project, defaults={"name": title})
-            for resource_class, limit in QUOTA.items():
+            for resource_class, (own, more) in QUOTA.items():
                 Quota.objects.get_or_create(
-                    tenant=tenants[slug], resource_class=resource_class, defaults={"limit": limit}
+                    tenant=tenants[slug],
+                    resource_class=resource_class,
+                    zone=None,
+                    defaults={"guaranteed": own, "borrow_limit": more, "lend_limit": own},
                 )
         for person in PEOPLE:
             _person(state, person, tenants)

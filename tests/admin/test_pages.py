@@ -22,7 +22,8 @@ from catalog.mail.services import write
 from catalog.offerings.models import Offering, Plan
 from catalog.orders.models import Approval, Order
 from catalog.pool.models import Host, Inventory
-from catalog.quotas.models import Quota
+from catalog.quotas.counts import measure
+from catalog.quotas.models import Loan, Quota, Recall
 from catalog.tenancy.models import Membership, Project, Role, Tenant, User
 from tests.api.conftest import Caller, build, wanted
 from tests.factories import NOW, HostFactory, PlanFactory, UserFactory
@@ -46,9 +47,18 @@ def data(developer: User, approver: User, loan: Project, zone_a: Any) -> Order:
     Approval.objects.create(
         order=order, decision="approved", content_hash="0" * 64, decided_by=approver, decided_at=NOW
     )
+    instance = ServiceInstance.objects.get()
+    measure(NOW)
+    recall = Recall.objects.create(
+        owner=order.tenant, order_id=order.pk, zone=zone_a, wanted={"VCPU": 1}, asked_at=NOW, room_at=NOW, ended_at=NOW
+    )
+    Loan.objects.create(
+        borrower=order.tenant, instance=instance, zone=zone_a, resource_class="VCPU", amount=1, began_at=NOW,
+        recall=recall, ended_at=NOW,
+    )  # fmt: skip
     LeasePolicy.objects.create(most_extensions=12)
     write(developer, subject="News", body="Text.", subject_type="test", subject_id="1", now=NOW)
-    lease = ServiceInstance.objects.get().lease
+    lease = instance.lease
     lease.events.create(seq=1000, at=NOW, kind="note", actor="x")
     return order
 
@@ -238,7 +248,25 @@ def test_new_person_and_password_are_recorded_without_the_password(db: None, bos
 
 def test_quota_is_set_by_operators(capital: Tenant, operator: User) -> None:
     quota = Quota.objects.get(tenant=capital, resource_class="VCPU")
-    form = {"tenant": str(capital.pk), "resource_class": "VCPU", "limit": 7}
+    form = {"tenant": str(capital.pk), "resource_class": "VCPU", "guaranteed": 7, "borrow_limit": 3, "lend_limit": 2}
     assert signed_in(operator).post(url(Quota, "change", quota.pk), form).status_code == 302
     quota.refresh_from_db()
-    assert quota.limit == 7
+    assert (quota.guaranteed, quota.borrow_limit, quota.lend_limit) == (7, 3, 2)
+    entry = AuditEntry.objects.get(action="quota.set", subject_id=str(quota.pk))
+    assert (entry.actor, entry.before["guaranteed"], entry.after["guaranteed"]) == (operator.username, 1000, 7)
+
+
+def test_a_quota_in_use_is_neither_lowered_nor_deleted(data: Order, operator: User) -> None:
+    quota = Quota.objects.get(tenant=data.tenant, resource_class="VCPU")
+    otto = signed_in(operator)
+    page = otto.post(
+        url(Quota, "change", quota.pk), {"guaranteed": 0, "borrow_limit": 0, "lend_limit": 0}, follow=True
+    ).content.decode()
+    assert "uses more than that now" in page
+    assert (
+        "uses more than that now"
+        in otto.post(url(Quota, "delete", quota.pk), {"post": "yes"}, follow=True).content.decode()
+    )
+    quota.refresh_from_db()
+    assert quota.guaranteed == 1000
+    assert not AuditEntry.objects.filter(action__startswith="quota.").exists()

@@ -108,7 +108,7 @@ def test_no_capacity(developer: User, loan: Project, plan: Plan, call: Callable[
 
 
 def test_no_quota(developer: User, loan: Project, plan: Plan, call: Callable[..., Caller]) -> None:
-    Quota.objects.filter(resource_class="MEMORY_MB").update(limit=511)
+    Quota.objects.filter(resource_class="MEMORY_MB").update(guaranteed=511)
     before = everything()
     said = problem(call(developer).post("/orders", wanted()), 409, "quota-exceeded")
     assert list(said["fields"]) == ["MEMORY_MB"]

@@ -8,8 +8,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from catalog.audit.services import record
+from catalog.instances.models import ServiceInstance
 from catalog.orders.models import Order
 from catalog.pool.models import WipeCertificate, Zone
+from catalog.quotas.models import Loan, Quota
 from catalog.tenancy.models import Project, Role, Tenant, User
 from tests.api.conftest import Caller
 from tests.factories import (
@@ -74,6 +76,11 @@ class Rows:
             issued_at=NOW + timedelta(seconds=number), signature="0" * 64,
         )  # fmt: skip
         record(TESTER, "test", subject_type="test", subject_id=str(number), now=NOW)
+        Quota.objects.create(tenant=self.project.tenant, resource_class=f"CLASS_{number}", guaranteed=1)
+        Loan.objects.create(
+            borrower=self.project.tenant, instance=ServiceInstance.objects.order_by("-created_at")[0], zone=self.zone,
+            resource_class="VCPU", amount=1, began_at=NOW,
+        )  # fmt: skip
 
 
 def test_lists_cost_the_same_however_long(
@@ -81,7 +88,7 @@ def test_lists_cost_the_same_however_long(
 ) -> None:
     rows, polly = Rows(loan, zone_a), call(everybody)
     paths = [
-        "/offerings", "/orders", "/instances", "/hosts", "/zones", "/tenants", "/projects", "/audit",
+        "/offerings", "/orders", "/instances", "/hosts", "/zones", "/tenants", "/projects", "/audit", "/quotas", "/loans",
         f"/hosts/{rows.host.pk}/certificates",
     ]  # fmt: skip
 

@@ -15,7 +15,9 @@ from tests.api.conftest import Caller, problem
 
 OPEN = {"tokens", "schema", "docs"}
 """Routes that anybody may ask."""
-COMMON = {"token", "me", "tenants", "projects", "offerings", "offering", "orders", "instances", "zones"}
+COMMON = {
+    "token", "me", "tenants", "projects", "offerings", "offering", "orders", "instances", "zones", "quotas", "loans",
+}  # fmt: skip
 """Routes that answer with what is one's own; lists are looked at below."""
 OF_THE_POOL = {
     "hosts", "host", "host-events", "certificates", "host-wipe", "host-quarantine", "host-maintenance", "host-resume",
@@ -90,6 +92,7 @@ def test_stranger_sees_empty_lists(running: ServiceInstance, mallory: User, call
     assert stranger.get("/orders").json()["results"] == []
     assert stranger.get("/instances").json()["results"] == []
     assert stranger.get("/projects").json()["results"] == []
+    assert stranger.get("/loans").json()["results"] == []
     assert [row["slug"] for row in stranger.get("/tenants").json()["results"]] == ["insurance"]
 
 

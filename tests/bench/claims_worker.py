@@ -28,7 +28,7 @@ from catalog.pool.models import ANYONE, DISK_GB, MEMORY_MB, VCPU, Host, Inventor
 from catalog.pool.states import HostState  # noqa: E402
 from catalog.quotas.books import drift  # noqa: E402
 from catalog.quotas.models import Quota  # noqa: E402
-from catalog.quotas.services import check_and_lock  # noqa: E402
+from catalog.quotas.services import borrow, check_and_lock  # noqa: E402
 from catalog.tenancy.models import Project, Tenant  # noqa: E402
 from catalog.tenancy.policy import system  # noqa: E402
 
@@ -46,7 +46,7 @@ def seed(hosts: int) -> None:
     zones = [Zone.objects.create(slug=f"zone-{n}", name_en=f"Zone {n}", name_ko=f"존 {n}") for n in "ab"]
     prefixes = [Prefix.objects.create(zone=zone, cidr=f"10.{16 * n}.0.0/12") for n, zone in enumerate(zones)]
     tenants = [Tenant.objects.create(slug=f"tenant-{n}", name_en=f"T{n}", name_ko=f"T{n}") for n in range(TENANTS)]
-    Quota.objects.bulk_create(Quota(tenant=t, resource_class=name, limit=10**9) for t in tenants for name in SIZE)
+    Quota.objects.bulk_create(Quota(tenant=t, resource_class=name, guaranteed=10**9) for t in tenants for name in SIZE)
     offering = Offering.objects.create(slug="bench", name_en="Bench", name_ko="벤치", category="database")
     version = OfferingVersion.objects.create(
         offering=offering, version="1.0.0", git_revision="", digest="", manifest={}, loaded_at=at
@@ -57,7 +57,7 @@ def seed(hosts: int) -> None:
     )  # fmt: skip
     projects = [Project.objects.create(tenant=tenant, slug="bench", name="Bench") for tenant in tenants]
     rows: dict[type, list[object]] = {Host: [], Inventory: [], IPAddress: [], ServiceInstance: [], Allocation: []}
-    held = {(tenant.pk, name): 0 for tenant in tenants for name in SIZE}
+    held = {(tenant.pk, zone.pk, name): 0 for tenant in tenants for zone in zones for name in SIZE}
     for number in range(hosts):
         side = number % 2
         owner = draw.randrange(TENANTS) if number // 2 % 2 else None
@@ -83,14 +83,14 @@ def seed(hosts: int) -> None:
             )  # fmt: skip
             if tenant is not None:
                 amount = share * WANTED[name]
-                held[tenant.pk, name] += amount
+                held[tenant.pk, zones[side].pk, name] += amount
                 rows[Allocation].append(
                     Allocation(instance=instance, host=host, resource_class=name, amount=amount, created_at=at)
                 )
     for model, made in rows.items():
         model._default_manager.bulk_create(made, batch_size=2000)  # type: ignore[attr-defined]
     Holding.objects.bulk_create(
-        Holding(tenant_id=pk, resource_class=name, used=used) for (pk, name), used in held.items()
+        Holding(tenant_id=pk, zone_id=zone, resource_class=name, used=used) for (pk, zone, name), used in held.items()
     )
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
@@ -133,12 +133,13 @@ def claim(number: int, seconds: float, *, whole: bool) -> None:
 
 def _claim_once(project: Project, plan: Plan, name: str, *, whole: bool) -> None:
     """What an order claims when it is approved, in the caller's transaction."""
-    check_and_lock(project.tenant, WANTED, now=now())
+    checked = check_and_lock(project.tenant, WANTED, now=now())
     instance = _instance(project, plan, name)
     instance.save(force_insert=True)
     placed = place(
         instance, resources=WANTED, traits=[], exclusive=whole, tenant=project.tenant, zone=None, now=now(), actor=BENCH
     )
+    borrow(instance, placed.amounts, zone=placed.host.zone_id, checked=checked, now=now())
     claim_endpoint(instance, placed.host, port_range=(20000, 29999), now=now())
 
 

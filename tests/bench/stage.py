@@ -169,7 +169,7 @@ def _more_room(url: str) -> None:
     """Let many tiny slices share a host's processors, and an affiliate hold them all, as an operator would allow."""
     with psycopg.connect(url) as connection:
         connection.execute("UPDATE pool_inventory SET allocation_ratio = 5000 WHERE resource_class = 'VCPU'")
-        connection.execute('UPDATE quotas_quota SET "limit" = 1000000')
+        connection.execute("UPDATE quotas_quota SET guaranteed = 1000000")
 
 
 @contextmanager

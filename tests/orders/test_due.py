@@ -1,18 +1,13 @@
 """Due means due: once, never early, whatever the clock, the time zone and the platform did meanwhile."""
 
-import threading
-from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import connections
 
 from catalog.audit.models import AuditEntry
-from catalog.common.errors import DomainError
 from catalog.instances.models import ServiceInstance
 from catalog.leases import services as leases
 from catalog.leases.holds import hold
@@ -23,7 +18,7 @@ from catalog.orders.models import Order
 from catalog.orders.states import OrderState
 from catalog.placement.services import locate
 from catalog.tenancy.policy import system
-from tests.orders.world import World, make_world
+from tests.orders.world import World, make_world, together
 
 MOMENT = timedelta(microseconds=1)
 GIVE_BACKS = Order.objects.filter(kind="decommission")
@@ -120,23 +115,6 @@ def test_one_that_is_refused_does_not_keep_the_others_waiting(world: World) -> N
     assert sweep(at) == 1
     Order.objects.filter(pk=under_way.pk).update(state=OrderState.FULFILLED)
     assert [sweep(at), sweep(at)] == [1, 0]
-
-
-def together(*works: Callable[[], str]) -> Counter[str]:
-    """Run all of ``works`` at once; what each said, counted."""
-    gate = threading.Barrier(len(works), timeout=60)
-
-    def run(work: Callable[[], str]) -> str:
-        try:
-            gate.wait()
-            return work()
-        except DomainError as error:
-            return error.code
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(len(works)) as pool:
-        return Counter(future.result(timeout=120) for future in [pool.submit(run, work) for work in works])
 
 
 @pytest.mark.postgresql

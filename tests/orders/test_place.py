@@ -142,7 +142,7 @@ def test_a_zone_local_to_another_affiliate_is_unknown(world: World) -> None:
 
 
 def test_over_quota_is_refused_with_the_figures(world: World) -> None:
-    Quota.objects.filter(tenant=world.project.tenant, resource_class="VCPU").update(limit=1)
+    Quota.objects.filter(tenant=world.project.tenant, resource_class="VCPU").update(guaranteed=1)
     world.place()
     before = holdings()
     with pytest.raises(DomainError) as refusal:
@@ -154,7 +154,7 @@ def test_over_quota_is_refused_with_the_figures(world: World) -> None:
 
 def test_a_whole_host_counts_with_all_it_has(world: World) -> None:
     # The plan asks for 4 VCPU; a host has 8, and all of them would be held.
-    Quota.objects.filter(tenant=world.project.tenant, resource_class="VCPU").update(limit=7)
+    Quota.objects.filter(tenant=world.project.tenant, resource_class="VCPU").update(guaranteed=7)
     order = world.place(plan="dedicated")
     before = holdings()
     with pytest.raises(DomainError) as refusal:

@@ -1,10 +1,17 @@
 """A small pool, two affiliates, and the steps of a flow, told as calls of the real services."""
 
+import threading
 import uuid
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import connections
+
+from catalog.common.errors import DomainError
 from catalog.dispatch.models import OPEN, Job
 from catalog.instances.models import ServiceInstance
 from catalog.ipam.models import Endpoint
@@ -126,3 +133,20 @@ def holdings() -> dict[str, int]:
         "endpoints": Endpoint.objects.filter(released_at__isnull=True).count(),
         "open jobs": Job.objects.filter(state__in=OPEN).count(),
     }
+
+
+def together(*works: Callable[[], str]) -> Counter[str]:
+    """Run all of ``works`` at once; what each said, counted."""
+    gate = threading.Barrier(len(works), timeout=60)
+
+    def run(work: Callable[[], str]) -> str:
+        try:
+            gate.wait()
+            return work()
+        except DomainError as error:
+            return error.code
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        return Counter(future.result(timeout=120) for future in [pool.submit(run, work) for work in works])

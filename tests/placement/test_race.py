@@ -20,7 +20,7 @@ from catalog.pool.states import HostState
 from catalog.quotas.books import drift
 from catalog.quotas.errors import QuotaExceeded
 from catalog.quotas.models import Quota
-from catalog.quotas.services import check_and_lock, check_held
+from catalog.quotas.services import borrow, check_and_lock
 from catalog.tenancy.models import Project
 from tests.factories import NOW, TESTER, HostFactory, InstanceFactory, PlanFactory, ProjectFactory, ZoneFactory
 
@@ -49,11 +49,11 @@ def together(work: Callable[[int], str]) -> Counter[str]:
 def claim(instance: ServiceInstance, *, whole: bool = False, wanted: dict[str, int] = SLICE) -> str:
     try:
         with transaction.atomic():
-            check_and_lock(instance.tenant, wanted, now=NOW)
+            checked = check_and_lock(instance.tenant, wanted, now=NOW)
             placed = place(
                 instance, resources=wanted, exclusive=whole, tenant=instance.tenant, zone=None, now=NOW, actor=TESTER
             )
-            check_held(instance.tenant)
+            borrow(instance, placed.amounts, zone=placed.host.zone_id, checked=checked, now=NOW)
             claim_endpoint(instance, placed.host, port_range=(20000, 20099), now=NOW)
     except (NoCapacity, QuotaExceeded) as refusal:
         return refusal.code
@@ -146,7 +146,7 @@ def test_slices_and_whole_hosts_come_and_go_at_once(instances: list[ServiceInsta
 
 def test_quota_is_never_exceeded(projects: list[Project], instances: list[ServiceInstance]) -> None:
     HostFactory.create_batch(8, zone=ZoneFactory(), vcpu=100, memory_mb=100_000, disk_gb=1000)
-    Quota.objects.filter(resource_class=VCPU).update(limit=5)
+    Quota.objects.filter(resource_class=VCPU).update(guaranteed=5)
     assert together(lambda number: claim(instances[number])) == {"placed": 20, "quota-exceeded": 12}
     assert set(Holding.objects.filter(resource_class=VCPU).values_list("used", flat=True)) == {5}
     assert drift() == []

@@ -20,7 +20,7 @@ from catalog.pool.states import HostState
 from catalog.quotas.books import drift
 from catalog.quotas.errors import QuotaExceeded
 from catalog.quotas.models import Quota
-from catalog.quotas.services import check_and_lock, check_held
+from catalog.quotas.services import borrow, check_and_lock
 from tests.factories import NOW, TESTER, HostFactory, InstanceFactory, PlanFactory, ProjectFactory, ZoneFactory
 
 STEPS = st.lists(
@@ -46,7 +46,7 @@ def _walk(steps: list[tuple[Any, ...]]) -> None:
     zone, plan = ZoneFactory(), PlanFactory()
     HostFactory.create_batch(3, zone=zone, vcpu=6, memory_mb=6000, disk_gb=60)
     projects = [ProjectFactory(), ProjectFactory()]
-    Quota.objects.filter(resource_class=VCPU).update(limit=9)
+    Quota.objects.filter(resource_class=VCPU).update(guaranteed=9)
     placed: list[ServiceInstance] = []
     for what, *words in steps:
         if what == "claim":
@@ -75,11 +75,11 @@ def _claim(instance: ServiceInstance, vcpu: int, *, whole: bool) -> bool:
     before = sorted(Allocation.objects.values_list("pk", "released_at"))
     try:
         with transaction.atomic():
-            check_and_lock(instance.tenant, wanted, now=NOW)
+            checked = check_and_lock(instance.tenant, wanted, now=NOW)
             placed = place(
                 instance, resources=wanted, exclusive=whole, tenant=instance.tenant, zone=None, now=NOW, actor=TESTER
             )
-            check_held(instance.tenant)
+            borrow(instance, placed.amounts, zone=placed.host.zone_id, checked=checked, now=NOW)
             claim_endpoint(instance, placed.host, port_range=(20000, 20003), now=NOW)
     except (NoCapacity, QuotaExceeded, PortsExhausted):
         assert sorted(Allocation.objects.values_list("pk", "released_at")) == before

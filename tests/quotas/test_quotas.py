@@ -40,7 +40,7 @@ def placed(db: None) -> Any:
 
 def test_what_fits_passes_and_what_does_not_names_every_class(placed: Any) -> None:
     tenant = placed.tenant
-    Quota.objects.filter(tenant=tenant, resource_class=VCPU).update(limit=4)
+    Quota.objects.filter(tenant=tenant, resource_class=VCPU).update(guaranteed=4)
     with transaction.atomic():
         quotas.check_and_lock(tenant, {VCPU: 2, MEMORY_MB: 1000}, now=NOW)
     with pytest.raises(QuotaExceeded) as refused, transaction.atomic():
@@ -59,13 +59,20 @@ def test_no_quota_means_nothing_at_all() -> None:
 
 
 def test_what_is_held_after_a_claim_is_checked_too(placed: Any) -> None:
-    quotas.check_held(placed.tenant)
-    Quota.objects.filter(tenant=placed.tenant, resource_class=VCPU).update(limit=1)
-    with pytest.raises(QuotaExceeded) as refused:
-        quotas.check_held(placed.tenant)
-    assert refused.value.fields == {"VCPU": "limit 1, used 2, wanted 0"}
+    """A whole host holds more than was wanted."""
+    Quota.objects.filter(tenant=placed.tenant, resource_class=VCPU).update(guaranteed=4)
+    whole = InstanceFactory(project=placed.project, plan=placed.plan)
+    with pytest.raises(QuotaExceeded) as refused, transaction.atomic():
+        checked = quotas.check_and_lock(placed.tenant, {VCPU: 2}, now=NOW)
+        found = place(
+            whole, resources={VCPU: 2}, exclusive=True, tenant=placed.tenant, zone=None, now=NOW, actor=TESTER
+        )
+        assert found.amounts == {VCPU: 8, MEMORY_MB: 16384, DISK_GB: 200}
+        quotas.borrow(whole, found.amounts, zone=found.host.zone_id, checked=checked, now=NOW)
+    assert refused.value.fields == {"VCPU": "limit 4, used 10, wanted 0"}
+    Quota.objects.filter(tenant=placed.tenant, resource_class=VCPU).update(guaranteed=1)
     assert over_quota() == [f"{placed.tenant.slug} holds 2 VCPU, its quota is 1"]
-    assert drift() == []
+    assert [str(each) for each in drift()] == [f"VCPU borrowed by {placed.tenant.slug}: expected 1, found 0"]
 
 
 def books() -> tuple[int | str | None, str]:

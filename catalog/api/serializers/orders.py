@@ -92,6 +92,15 @@ class Approval(serializers.Serializer[Any]):
     comment = serializers.CharField()
 
 
+class InLine(serializers.Serializer[Any]):
+    """Why an order waits for room. ``place`` is null until the line was first gone through, seconds after it began to wait."""
+
+    why = serializers.CharField()
+    room_at = serializers.DateTimeField(allow_null=True, help_text=_("When there is room, where that is known."))
+    place = serializers.IntegerField(allow_null=True, default=None, help_text=_("1: the next to be served."))
+    of = serializers.IntegerField(allow_null=True, default=None, help_text=_("How many wait."))
+
+
 class OrderDetail(Order):
     """Everything about one order, as an approver sees it."""
 
@@ -101,6 +110,7 @@ class OrderDetail(Order):
     manifest_version = serializers.CharField()
     git_revision = serializers.CharField()
     explanation = FreeObject(help_text=_("Why it was placed where it was."))
+    waiting = InLine(source="explanation.waiting", allow_null=True, default=None)
     approvals = Approval(many=True)
 
 

@@ -1,0 +1,67 @@
+"""Orders that wait for room: why, in which place of the line, and when there will be some."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django.utils.timezone import localtime
+from django.utils.translation import gettext as _
+
+from catalog.audit.gate import Happening, append_events
+from catalog.common.errors import DomainError
+from catalog.orders.models import Order, OrderEvent
+from catalog.placement.errors import NoCapacity
+from catalog.quotas.line import Request, stand_in_line
+from catalog.quotas.models import Recall
+from catalog.quotas.recalls import Need, recall_for
+from catalog.quotas.shares import Waiting
+from catalog.tenancy.policy import system
+
+LENDER = system("lending")
+
+
+def recall(order: Order, refusal: DomainError, *, now: datetime) -> Recall | None:
+    """Get back for an order what its affiliate is guaranteed, where it did not fit because others borrowed it.
+
+    :returns: the recall; None where nothing is to be got back, so the refusal stands.
+    """
+    if not isinstance(refusal, NoCapacity):
+        return None
+    plan = order.plan
+    need = Need(
+        order.pk, order.tenant, plan.resources, plan.traits, plan.topology == plan.Topology.DEDICATED, order.zone
+    )  # fmt: skip
+    return recall_for(need, now=now, actor=LENDER)
+
+
+def reason(refusal: DomainError, recalled: Recall | None) -> dict[str, Any]:
+    """Why an order waits, in words, and from when there is room for it where that is known (``room_at``, ISO 8601)."""
+    if recalled is None:
+        return {"why": str(refusal.detail), "room_at": None}
+    said = _("Others use what your affiliate is guaranteed. It was recalled for this order; there is room from %s.")
+    return {"why": said % f"{localtime(recalled.room_at):%F %R %Z}", "room_at": recalled.room_at.isoformat()}
+
+
+def behind() -> dict[str, Any]:
+    """Why an order waits for which there might be room: others have waited longer."""
+    return {"why": _("Orders that have waited long for the same room come first."), "room_at": None}
+
+
+def line(orders: Iterable[Order], *, now: datetime) -> list[Waiting]:
+    """The waiting ``orders`` in the order in which they get what comes free."""
+    requests = [
+        Request(order.pk, order.tenant_id, order.plan.resources, order.state_since, order.zone_id) for order in orders
+    ]
+    return stand_in_line(requests, now=now)
+
+
+def tell(order: Order, said: dict[str, Any], *, place: int, of: int, now: datetime) -> None:
+    """Keep with a waiting order what :func:`reason` or :func:`behind` said, and its place; an event where a date became known."""
+    before = order.explanation.get("waiting", {})
+    shown = {**said, "place": place, "of": of}
+    if shown == before:
+        return
+    order.explanation = {**order.explanation, "waiting": shown}
+    order.save(update_fields=["explanation"])
+    if shown["room_at"] != before.get("room_at"):
+        append_events(order, OrderEvent, [Happening("waiting", shown)], actor=LENDER.name, now=now)
