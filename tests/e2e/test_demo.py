@@ -17,7 +17,7 @@ from catalog.stack.processes import mark_of, marked
 from tests.rack.driver import Rack
 
 # It has a stack and hosts of its own, so it need not wait for the others here.
-pytestmark = [pytest.mark.stack, pytest.mark.rack, pytest.mark.xdist_group("demo")]
+pytestmark = [pytest.mark.stack, pytest.mark.rack, pytest.mark.long, pytest.mark.xdist_group("demo")]
 
 STEPS = (
     r"4 hosts are up: zone-a-01, zone-a-02, zone-b-01, zone-b-02",

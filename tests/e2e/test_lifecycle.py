@@ -57,6 +57,7 @@ def test_postgresql_comes_back_on_its_own_and_the_next_affiliate_gets_the_host(a
     stack.books()
 
 
+@pytest.mark.long
 def test_slices_of_one_affiliate_share_a_host_and_go_one_by_one(acts: Acts) -> None:
     first = acts.service("minji", "redis")
     second = acts.service("minji", "postgresql")
@@ -74,6 +75,7 @@ def test_slices_of_one_affiliate_share_a_host_and_go_one_by_one(acts: Acts) -> N
     acts.stack.books()
 
 
+@pytest.mark.long
 def test_cancelling_stops_the_playbook_and_undoes_it(acts: Acts) -> None:
     order = acts.order("minji", "postgresql")
     acts.first_task("minji", order)
@@ -91,6 +93,7 @@ def test_cancelling_stops_the_playbook_and_undoes_it(acts: Acts) -> None:
     assert refusal.value.code == "order-ended"
 
 
+@pytest.mark.long
 def test_a_host_that_loses_power_during_the_build_is_wiped_and_nothing_stays_claimed(acts: Acts) -> None:
     order = acts.order("minji", "postgresql")
     acts.first_task("minji", order)

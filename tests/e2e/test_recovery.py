@@ -29,6 +29,7 @@ def test_a_killed_part_does_not_lose_the_order(acts: Acts, part: str) -> None:
     delivered_after(acts, order)
 
 
+@pytest.mark.long
 def test_a_worker_killed_together_with_its_run_is_followed_by_another_attempt(acts: Acts) -> None:
     order = acts.order("minji", "redis")
     acts.first_task("minji", order)
@@ -42,6 +43,7 @@ def test_a_worker_killed_together_with_its_run_is_followed_by_another_attempt(ac
     assert acts.stack.a.get(f"/orders/{order['id']}")["attempt"] >= 2
 
 
+@pytest.mark.long
 def test_an_order_placed_while_redis_is_down_is_accepted_at_once(acts: Acts) -> None:
     os.kill(acts.stack.pid("redis"), signal.SIGSTOP)
     os.kill(acts.stack.pid("redis"), signal.SIGKILL)

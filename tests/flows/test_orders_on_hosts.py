@@ -15,7 +15,7 @@ from tests.flows.engine import Engine
 from tests.flows.plays import until
 from tests.rack.driver import Rack
 
-pytestmark = [pytest.mark.rack, pytest.mark.stack]
+pytestmark = [pytest.mark.rack, pytest.mark.stack, pytest.mark.long]
 
 FINAL = {"fulfilled", "failed", "cancelled", "failed_dirty"}
 

@@ -78,8 +78,8 @@ def check(suite: Suite) -> int:
 
 
 def everything(suite: Suite) -> int:
-    """:func:`check`, and then on PostgreSQL all that may differ there, with real hosts and whole stacks."""
-    return on_hosts(suite, "--another-database", first=check)
+    """:func:`check`, and then on PostgreSQL all that may differ there, with real hosts and whole stacks, but the long stories."""
+    return on_hosts(suite, "-m", "not long", "--another-database", first=check)
 
 
 def on_postgresql(suite: Suite) -> int:

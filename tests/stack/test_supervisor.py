@@ -15,7 +15,7 @@ from catalog.stack import environment, launch, supervisor
 from catalog.stack.processes import Process, mark_of, marked, started
 from tests.harness.stack import until
 
-pytestmark = [pytest.mark.stack]
+pytestmark = [pytest.mark.stack, pytest.mark.long]
 
 PARTS = {"redis", "prefect", "celery", "beat", "web", "worker-zone-a"}
 
