@@ -104,9 +104,9 @@ def test_words_in_the_text_of_a_package_are_not_findings_until_somebody_adds_to_
     ordinary = Slice(service_rack, HOST, "redis", workplace, tenant="command", name="points")
     service_rack.ssh(HOST, "grep -qw command /etc/crontab")
     assert ordinary.leftovers() == []
-    service_rack.ssh(HOST, "cp -p /etc/crontab /root/crontab; echo '0 4 * * * root command' >>/etc/crontab")
+    service_rack.ssh(HOST, "cp -p /etc/crontab ~root/crontab; echo '0 4 * * * root command' >>/etc/crontab")
     found = ordinary.leftovers()
-    service_rack.ssh(HOST, "mv /root/crontab /etc/crontab")
+    service_rack.ssh(HOST, "mv ~root/crontab /etc/crontab")
     assert found == [{"kind": "cron", "what": "/etc/crontab"}]
 
 

@@ -98,14 +98,14 @@ def test_a_wipe_leaves_nothing_whatever_state_the_host_is_in(rack: Rack, host: s
     old = rack.host_key(host)
     plant = """
     mkdir /srv/empty; echo secret > /etc/secret.conf; useradd --create-home intruder; groupadd bystanders
-    echo '* * * * * root true' > /etc/cron.d/left; nft add table inet left; echo ssh-ed25519 AAAA x >> /root/.authorized
+    echo '* * * * * root true' > /etc/cron.d/left; nft add table inet left; echo ssh-ed25519 AAAA x >> ~root/.authorized
     """
     rack.ssh(host, plant)
     {"on": lambda _: None, "off": rack.off, "cut": rack.cut, "full": rack.fill}[condition](host)
     report = rack.wipe(host)
     left = rack.ssh(
         host,
-        "ls -d /srv/* /etc/secret.conf /home/intruder /etc/cron.d/left /root/.authorized 2>/dev/null;"
+        "ls -d /srv/* /etc/secret.conf /home/intruder /etc/cron.d/left ~root/.authorized 2>/dev/null;"
         "getent passwd intruder; getent group bystanders; nft list ruleset; true",
     )
     assert left == ""
