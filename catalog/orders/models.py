@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from catalog.common.data import DataClass
 from catalog.common.models import AbstractEvent, Stateful, UUIDModel
 from catalog.instances.models import ServiceInstance
 from catalog.offerings.models import OfferingVersion, Plan
@@ -35,6 +36,9 @@ class Order(UUIDModel, Stateful):
     git_revision = models.CharField(max_length=64)
     name = models.CharField(max_length=40)
     parameters = models.JSONField(default=dict)
+    data_class = models.CharField(
+        max_length=20, choices=DataClass.choices, default=DataClass.INTERNAL, help_text="the most protected data it will hold"
+    )
     lease_seconds = models.PositiveBigIntegerField(default=0)
     price_krw_month = models.PositiveIntegerField(default=0)
     content_hash = models.CharField(max_length=64, help_text="SHA-256 of what an approver sees")

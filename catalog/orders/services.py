@@ -72,6 +72,7 @@ def _shown_to_approver(order: Order) -> str:
             "name": order.name,
             "parameters": order.parameters,
             "lease_seconds": order.lease_seconds,
+            "data_class": order.data_class,
             "price_krw_month": order.price_krw_month,
             "zone": str(order.zone_id),
         }
