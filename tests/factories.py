@@ -8,6 +8,7 @@ from typing import Any
 
 import factory
 
+from catalog.common.isolation import Isolation
 from catalog.instances.models import ServiceInstance
 from catalog.ipam import services as ipam
 from catalog.ipam.models import Prefix
@@ -235,6 +236,7 @@ class PlanFactory(factory.django.DjangoModelFactory):
         dedicated = factory.Trait(
             slug="dedicated",
             topology=Plan.Topology.DEDICATED,
+            isolation=Isolation.DEDICATED,
             resources={VCPU: 4, MEMORY_MB: 8192, DISK_GB: 100},
             price_krw_month=400_000,
         )

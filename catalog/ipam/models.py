@@ -46,7 +46,7 @@ class IPAddress(UUIDModel):
 
 
 class Endpoint(UUIDModel):
-    """A port of an address, held by one instance: what its client connects to.
+    """A port of an address, held by one instance: what its client connects to; ``member`` says which part of it answers there.
 
     After its release the port rests until ``rests_until``, so that a late client of the last holder meets nobody.
     """
@@ -54,6 +54,7 @@ class Endpoint(UUIDModel):
     address = models.ForeignKey(IPAddress, on_delete=models.PROTECT, related_name="endpoints")
     port = models.PositiveIntegerField()
     instance = models.ForeignKey(ServiceInstance, on_delete=models.PROTECT, related_name="endpoints")
+    member = models.CharField(max_length=44, default="main")
     claimed_at = models.DateTimeField()
     released_at = models.DateTimeField(null=True, blank=True)
     rests_until = models.DateTimeField(null=True, blank=True)

@@ -1,11 +1,13 @@
 """Registering networks and addresses; giving out ports and letting them rest."""
 
 import ipaddress
+import uuid
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 
 from catalog.audit.services import record
 from catalog.common.locks import lock
@@ -78,26 +80,46 @@ def register_address(host: Host, *, now: datetime, actor: Actor) -> IPAddress:
 
 
 def claim_endpoint(instance: ServiceInstance, host: Host, *, port_range: tuple[int, int], now: datetime) -> Endpoint:
-    """Give ``instance`` the lowest port of ``host`` that nobody holds and that does not rest, in the caller's transaction.
+    """A port for an instance of one member; see :func:`claim_endpoints`."""
+    (endpoint,) = claim_endpoints(instance, {"main": host}, port_range=port_range, now=now).values()
+    return endpoint
 
+
+def claim_endpoints(
+    instance: ServiceInstance, hosts: Mapping[str, Host], *, port_range: tuple[int, int], now: datetime
+) -> dict[str, Endpoint]:
+    """Give every member of ``instance`` the lowest port of its host that nobody holds and that does not rest.
+
+    All or none, in the caller's transaction.
+
+    :param hosts: member → where it stands.
     :param port_range: first and last port, both included, within 1–65535.
-    :raises AddressUnknown: the host's address was not registered.
+    :raises AddressUnknown: a host's address was not registered.
     :raises PortsExhausted: none is left.
     """
     first, last = port_range
-    # The lock on the address lasts until the caller's transaction ends, so nobody else can choose the same port.
-    address = lock(IPAddress.objects.filter(host=host, address=host.address)).first()
-    if address is None:
-        raise AddressUnknown(host=host.name)
-    busy = set(
-        Endpoint.objects.filter(
-            Q(released_at__isnull=True) | Q(rests_until__gt=now), address=address, port__gte=first, port__lte=last
-        ).values_list("port", flat=True)
+    there = {host.pk: host for host in hosts.values()}
+    # The lock on an address lasts until the caller's transaction ends, so nobody else can choose the same port.
+    known = {row.host_id: row for row in lock(IPAddress.objects.filter(host__in=there, address=F("host__address")))}
+    for pk, host in there.items():
+        if pk not in known:
+            raise AddressUnknown(host=host.name)
+    busy: dict[uuid.UUID, set[int]] = {row.pk: set() for row in known.values()}
+    taken = Endpoint.objects.filter(
+        Q(released_at__isnull=True) | Q(rests_until__gt=now), address__in=busy, port__gte=first, port__lte=last
     )
-    port = next((port for port in range(first, last + 1) if port not in busy), None)
-    if port is None:
-        raise PortsExhausted(host=host.name)
-    return Endpoint.objects.create(address=address, port=port, instance=instance, claimed_at=now)
+    for pk, port in taken.values_list("address", "port"):
+        busy[pk].add(port)
+    endpoints = {}
+    for member, host in hosts.items():
+        address = known[host.pk]
+        free = next((port for port in range(first, last + 1) if port not in busy[address.pk]), None)
+        if free is None:
+            raise PortsExhausted(host=host.name)
+        busy[address.pk].add(free)
+        endpoints[member] = Endpoint(address=address, port=free, instance=instance, member=member, claimed_at=now)
+    Endpoint.objects.bulk_create(endpoints.values())
+    return endpoints
 
 
 def release_endpoints(instance: ServiceInstance, *, now: datetime) -> int:

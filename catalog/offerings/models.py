@@ -1,8 +1,10 @@
 """What is on sale: offerings and plans, and the manifest versions they are built from."""
 
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from catalog.common.isolation import Isolation
 from catalog.common.models import UUIDModel
 
 
@@ -51,10 +53,14 @@ class OfferingVersion(UUIDModel):
 
 
 class Plan(UUIDModel):
-    """A size and price of an offering. Price, texts, publication and narrowing are curated; the rest follows the manifest."""
+    """A size and price of an offering. Price, texts, publication and narrowing are curated; the rest follows the manifest.
+
+    A plan with ``roles`` is built of several members; each entry says, as in the manifest, the role's name, how many members it
+    has, what each needs of one host, and how far apart they stand.
+    """
 
     class Topology(models.TextChoices):
-        SLICE = "slice", _("slice of a host shared within the affiliate")
+        SLICE = "slice", _("slice of a host")
         DEDICATED = "dedicated", _("whole host")
 
     offering = models.ForeignKey(Offering, on_delete=models.PROTECT, related_name="plans")
@@ -64,7 +70,9 @@ class Plan(UUIDModel):
     name_ko = models.CharField(max_length=100)
     publication = models.CharField(max_length=10, choices=Publication.choices, default=Publication.DRAFT)
     topology = models.CharField(max_length=10, choices=Topology.choices)
-    resources = models.JSONField(help_text="resource class → amount of one host")
+    isolation = models.CharField(max_length=10, choices=Isolation.choices, default=Isolation.AFFILIATE)
+    resources = models.JSONField(help_text="resource class → amount; of all members together")
+    roles = models.JSONField(default=list, blank=True, help_text="empty: one member on one host")
     traits = models.JSONField(default=list, blank=True)
     price_krw_month = models.PositiveIntegerField()
     narrowing = models.JSONField(default=dict, blank=True, help_text="parameter → JSON Schema keywords that narrow it")
@@ -72,7 +80,15 @@ class Plan(UUIDModel):
 
     class Meta:
         ordering = ("offering", "display_order", "slug")
-        constraints = [models.UniqueConstraint(fields=("offering", "slug"), name="plan_once_per_offering")]
+        constraints = [
+            models.UniqueConstraint(fields=("offering", "slug"), name="plan_once_per_offering"),
+            models.CheckConstraint(
+                condition=Q(topology="dedicated", isolation="dedicated")
+                | (Q(topology="slice") & ~Q(isolation="dedicated")),
+                name="plan_whole_host_is_dedicated",
+                violation_error_message=_("A whole host is a dedicated one, and a slice is not."),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.offering.slug}/{self.slug}"

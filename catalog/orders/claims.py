@@ -3,7 +3,10 @@
 A claim is made in the transaction that approves the order; it is given back only on evidence that the thing is gone.
 """
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Count, Max, Q, QuerySet
 from django.utils.translation import gettext as _
@@ -18,7 +21,9 @@ from catalog.orders.models import Order, OrderEvent
 from catalog.orders.states import OrderKind, OrderState
 from catalog.orders.transitions import move_order
 from catalog.placement import services as placement
+from catalog.placement.claiming import Placed
 from catalog.placement.errors import NoCapacity
+from catalog.placement.members import Member, Spread, members_of
 from catalog.placement.models import Allocation
 from catalog.pool.models import Host
 from catalog.pool.states import HostState
@@ -42,40 +47,63 @@ def claim(order: Order, instance: ServiceInstance, *, actor: Actor, now: datetim
     :raises PortsExhausted: the host has no free port in the plan's range.
     """
     plan = order.plan
-    checked = quotas.check_and_lock(order.tenant, plan.resources, zone=order.zone, now=now)
-    placed = placement.place(
+    members = members_of(plan)
+    checked = quotas.check_and_lock(order.tenant, _at_once(plan, members), zone=order.zone, now=now)
+    parts = placement.place_all(
         instance,
-        resources=plan.resources,
-        traits=plan.traits,
-        exclusive=plan.topology == Plan.Topology.DEDICATED,
+        members,
+        isolation=plan.isolation,
         tenant=order.tenant,
         zone=order.zone,
+        data_class=order.data_class,
+        until=now + timedelta(seconds=order.lease_seconds),
         now=now,
         actor=actor,
-        room_from=lambda: room_from(order),
     )
-    # A whole host may hold more than its plan asks for, and all of it counts.
-    borrowed = quotas.borrow(instance, placed.amounts, zone=placed.host.zone_id, checked=checked, now=now)
+    borrowed = _borrow(instance, parts, checked=checked, now=now)
     if borrowed and order.state != OrderState.WAITING_CAPACITY and long_waiting(order, now).exists():
         raise NoCapacity(
             _("Other orders have waited long for this room and come first. Let the order wait in line too.")
         )
     low, high = order.version.manifest["port"]["range"]
-    endpoint = ipam.claim_endpoint(instance, placed.host, port_range=(low, high), now=now)
-    instances.create_binding(instance, address=endpoint.address.address, port=endpoint.port, now=now)
-    instance.zone = placed.host.zone
+    hosts = {part.member.name: part.host for part in parts}
+    endpoints = ipam.claim_endpoints(instance, hosts, port_range=(low, high), now=now)
+    first, front = parts[0].host, endpoints[parts[0].member.name]
+    instances.create_binding(instance, address=front.address.address, port=front.port, now=now)
+    instance.zone = first.zone
     instance.save(update_fields=["zone"])
-    order.explanation = placed.explanation
-    order.zone = placed.host.zone
+    order.explanation = _explained(parts)
+    order.zone = first.zone
     order.save(update_fields=["explanation", "zone"])
-    append_events(
-        order,
-        OrderEvent,
-        [Happening("placed", {"host": placed.host.name, "zone": placed.host.zone.slug, "why": placed.explanation})],
-        actor=actor.name,
-        now=now,
-    )
-    return placed.host
+    said = {"host": first.name, "zone": first.zone.slug, "why": order.explanation}
+    append_events(order, OrderEvent, [Happening("placed", said)], actor=actor.name, now=now)
+    return first
+
+
+def _at_once(plan: Plan, members: Sequence[Member]) -> Mapping[str, int]:
+    """What one account of the affiliate must have room for, whichever zones the members get: all of them, or the largest."""
+    if all(member.spread < Spread.ZONE for member in members):
+        return plan.resources
+    return {
+        name: max(member.amounts.get(name, 0) for member in members)
+        for name in sorted({name for member in members for name in member.amounts})
+    }
+
+
+def _borrow(instance: ServiceInstance, parts: Sequence[Placed], *, checked: quotas.Checked, now: datetime) -> bool:
+    """Borrow in every zone where the instance stands. A whole host may hold more than its plan asks for, and all counts."""
+    amounts: Counter[str] = Counter()
+    for part in parts:
+        amounts.update(part.amounts)
+    zones = sorted({part.host.zone_id for part in parts})
+    borrowed = [quotas.borrow(instance, amounts, zone=zone, checked=checked, now=now) for zone in zones]
+    return any(borrowed)
+
+
+def _explained(parts: Sequence[Placed]) -> dict[str, Any]:
+    """Why each stands where it does; members that share a host share the reason."""
+    reasons = list({part.explanation["member"]: part.explanation for part in parts}.values())
+    return reasons[0] if len(reasons) == 1 else {"members": reasons}
 
 
 def long_waiting(order: Order, now: datetime) -> "QuerySet[Order]":

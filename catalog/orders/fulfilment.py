@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from catalog.audit.gate import Happening, append_events
 from catalog.common.errors import StateConflict
-from catalog.common.locks import lock_one
+from catalog.common.locks import lock_all, lock_one
 from catalog.dispatch import services as dispatch
 from catalog.dispatch.errors import Superseded
 from catalog.dispatch.services import Beat
@@ -26,7 +26,7 @@ from catalog.orders.errors import CancelRequested
 from catalog.orders.models import Order, OrderEvent
 from catalog.orders.states import ORDER, OrderKind, OrderState
 from catalog.orders.transitions import FLOW, move_order
-from catalog.placement.services import locate
+from catalog.placement.selectors import locate_rows
 from catalog.pool.models import Host
 from catalog.pool.services import move_host
 from catalog.pool.states import HostState
@@ -59,9 +59,9 @@ def begin(order_id: uuid.UUID, attempt: int, flow_run_id: uuid.UUID | None, now:
             order.undoing = True
         if instance.state == InstanceState.PENDING:
             instances.move_instance(instance, InstanceState.PROVISIONING, actor=FLOW, now=now)
-        host = lock_one(Host, locate(instance).pk)
-        if host.state == HostState.RESERVED:
-            move_host(host, HostState.IN_USE, actor=FLOW, now=now, proven_clean=False)
+        for host in lock_all(Host, locate_rows(instance.pk).values_list("pk", flat=True)):
+            if host.state == HostState.RESERVED:
+                move_host(host, HostState.IN_USE, actor=FLOW, now=now, proven_clean=False)
         order.instance = instance
         return assignment_of(order, order.deadline or now + ORDER.deadlines[OrderState.RUNNING])
 

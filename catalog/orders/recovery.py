@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, Min, OuterRef
 
 from catalog.common.locks import lock_one
 from catalog.dispatch import services as dispatch
@@ -98,9 +98,9 @@ def retry_dirty(now: datetime, report: Report) -> None:
             if order.state != OrderState.FAILED_DIRTY or order.instance_id is None:
                 continue
             instance = lock_one(ServiceInstance, order.instance_id)
-            certificate = _wiped_since(instance)
-            if certificate is not None:
-                evidence = {"certificate": str(certificate.pk)}
+            certificates = _wiped_since(instance)
+            if certificates:
+                evidence = {"certificate": ", ".join(str(each.pk) for each in certificates)}
                 if order.kind == OrderKind.DECOMMISSION:
                     settle_decommission(order, instance, evidence=evidence, now=now)
                 else:
@@ -120,12 +120,16 @@ def retry_dirty(now: datetime, report: Report) -> None:
                 report.add("dirty_retried")
 
 
-def _wiped_since(instance: ServiceInstance) -> WipeCertificate | None:
-    """A certificate of the instance's host younger than its claim: evidence that what stood there is gone."""
-    claim = Allocation.objects.filter(instance=instance, released_at__isnull=True).order_by("created_at").first()
-    if claim is None:
-        return None
-    return claim.host.certificates.filter(issued_at__gt=claim.created_at).order_by("-issued_at").first()
+def _wiped_since(instance: ServiceInstance) -> list[WipeCertificate]:
+    """Certificates of all the instance's hosts younger than its claim: evidence that what stood there is gone. Or none."""
+    claimed = Allocation.objects.filter(instance=instance, released_at__isnull=True).order_by()
+    found = []
+    for host, since in claimed.values_list("host").annotate(since=Min("created_at")):
+        certificate = WipeCertificate.objects.filter(host=host, issued_at__gt=since).order_by("-issued_at").first()
+        if certificate is None:
+            return []
+        found.append(certificate)
+    return found
 
 
 def _alone_on(instance: ServiceInstance) -> list[Host]:

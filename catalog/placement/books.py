@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from django.db.models import Count, F, Q, Sum
 
+from catalog.common.isolation import Isolation
 from catalog.placement.models import Allocation, Holding
 from catalog.pool.models import Host, Inventory
 from catalog.pool.services import open_to
@@ -70,7 +71,8 @@ def _holdings() -> list[Drift]:
 
 def _hosts() -> list[Drift]:
     open_ = Allocation.objects.filter(released_at__isnull=True)
-    strangers = open_.exclude(instance__tenant=F("host__holder")).values_list("host__name", flat=True).distinct()
+    alone = open_.exclude(host__sharing=Isolation.GROUP)
+    strangers = alone.exclude(instance__tenant=F("host__holder")).values_list("host__name", flat=True).distinct()
     found = [Drift(f"holder of host {name}", "the tenant of its allocations", "another") for name in strangers]
     shared = (
         open_.filter(host__exclusive=True)
@@ -79,7 +81,7 @@ def _hosts() -> list[Drift]:
         .filter(instances__gt=1)
     )
     found += [Drift(f"instances on whole host {row['host__name']}", "1", str(row["instances"])) for row in shared]
-    unheld = open_.filter(host__holder__isnull=True).values_list("host__name", flat=True).distinct()
+    unheld = alone.filter(host__holder__isnull=True).values_list("host__name", flat=True).distinct()
     found += [Drift(f"holder of host {name}", "the tenant of its allocations", "nobody") for name in unheld]
     idle = Host.objects.filter(state=HostState.RESERVED).exclude(allocations__in=open_).values_list("name", flat=True)
     found += [Drift(f"host {name} is reserved", "an open allocation", "none") for name in idle]
@@ -96,10 +98,11 @@ def _hints() -> list[Drift]:
         "host__state",
         "host__holder",
         "host__exclusive",
+        "host__sharing",
         "host__zone",
     )
     for row in rows.iterator(chunk_size=2000):
-        expected = open_to(row.host.state, row.host.holder_id, row.host.exclusive)
+        expected = open_to(row.host)
         if row.open_to != expected:
             found.append(
                 Drift(f"{row.resource_class} of host {row.host.name} open to", str(expected), str(row.open_to))

@@ -6,7 +6,10 @@ from catalog.common.errors import DomainError
 
 
 class NoCapacity(DomainError):
-    """No host can take the claim. ``context["filters"]`` lists each filter and how many hosts it left."""
+    """No host can take the claim.
+
+    ``context["filters"]`` lists each filter and how many hosts it left; ``context["member"]`` names the member that found none.
+    """
 
     code = "no-capacity"
     title = _("The pool has no room for this now. Choose a smaller plan or another zone, or try again later.")
@@ -15,3 +18,13 @@ class NoCapacity(DomainError):
 class NotPlaced(DomainError):
     code = "not-placed"
     title = _("This service holds no part of any host.")
+
+
+class IsolationTooWeak(DomainError):
+    """Protected data never stands on a host that affiliates share."""
+
+    code = "isolation-too-weak"
+    status = 422
+    title = _(
+        "Data of this kind may not stand beside other affiliates' services. Choose a plan with stricter isolation."
+    )

@@ -2,19 +2,29 @@
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
+from catalog.common.data import DataClass
+from catalog.common.isolation import Isolation
 from catalog.instances.models import ServiceInstance
+from catalog.placement.members import MAIN
 from catalog.pool.models import RESOURCE_CLASS, Host, Zone
 from catalog.tenancy.models import Tenant
 
 
 class Allocation(models.Model):
-    """An amount of one resource class of one host held by one instance. Closed with ``released_at``, never deleted."""
+    """An amount of one resource class of one host held by one member of an instance. Closed with ``released_at``, never deleted.
+
+    ``isolation`` and ``data_class`` are what the plan promised and the order said when it was claimed.
+    """
 
     instance = models.ForeignKey(ServiceInstance, on_delete=models.PROTECT, related_name="allocations")
     host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="allocations")
+    member = models.CharField(max_length=44, default=MAIN, help_text="which part of the service")
     resource_class = models.CharField(max_length=40)
     amount = models.PositiveIntegerField()
+    isolation = models.CharField(max_length=10, choices=Isolation.choices, default=Isolation.AFFILIATE)
+    data_class = models.CharField(max_length=20, choices=DataClass.choices, default=DataClass.INTERNAL)
     created_at = models.DateTimeField()
     released_at = models.DateTimeField(null=True, blank=True)
 
@@ -25,9 +35,14 @@ class Allocation(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(amount__gt=0), name="allocation_positive"),
             models.UniqueConstraint(
-                fields=("instance", "host", "resource_class"),
+                fields=("instance", "member", "resource_class"),
                 condition=Q(released_at__isnull=True),
                 name="allocation_open_once",
+            ),
+            models.CheckConstraint(
+                condition=~Q(isolation="group") | Q(data_class__in=("public", "internal")),
+                name="allocation_shared_holds_no_personal_data",
+                violation_error_message=_("Personal data never stands on a host that affiliates share."),
             ),
         ]
 

@@ -1,127 +1,169 @@
-"""Questions to the books: where is there room, and why is there none."""
+"""Questions to the books: where is there room, who stands where, and why is there none."""
 
 import uuid
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
-from django.utils.timezone import localtime
-from django.utils.translation import gettext as _
+from django.db import connection
+from django.db.models import Max, Min, QuerySet
 
-from catalog.placement.choice import Candidate
-from catalog.pool.models import ANYONE, Host, Inventory, Zone
+from catalog.placement.choice import Candidate, Wanted
+from catalog.placement.filters import (
+    AskedFor,
+    HasTraits,
+    Isolated,
+    MayHold,
+    OpenToAffiliate,
+    ZoneRule,
+    described,
+    opens,
+    place_of,
+    room_rules,
+)
+from catalog.placement.models import Allocation
+from catalog.pool.models import Host, Inventory, Zone
 from catalog.pool.states import HostState
 from catalog.tenancy.models import Tenant
 
-Filters = list[dict[str, int | str]]
+Filters = list[dict[str, Any]]
 
 
-def zones_for(tenant: Tenant, zone: Zone | None) -> list[Zone]:
+def zone_rules(tenant: Tenant, zone: Zone | None, data_class: str | None = None) -> list[ZoneRule]:
+    """What a zone must be for a tenant's service; without ``zone`` any may be asked for."""
+    rules: list[ZoneRule] = [AskedFor(zone.slug if zone else None), OpenToAffiliate(tenant.pk)]
+    return rules if data_class is None else [*rules, MayHold(data_class)]
+
+
+def zones_for(tenant: Tenant, zone: Zone | None, data_class: str | None = None) -> list[Zone]:
     """Where a tenant may be placed: its own local zones first, then the shared ones, each by name; or only ``zone``."""
-    open_zones = Zone.objects.filter(Q(kind=Zone.Kind.LOCAL, tenant=tenant) | Q(kind=Zone.Kind.SHARED))
-    if zone is not None:
-        open_zones = open_zones.filter(pk=zone.pk)
-    return sorted(open_zones, key=lambda each: (each.kind != Zone.Kind.LOCAL, each.slug))
+    rules = zone_rules(tenant, zone, data_class)
+    left = [each for each in Zone.objects.all() if all(rule.passes(place_of(each)) for rule in rules)]
+    return sorted(left, key=lambda each: (each.kind != Zone.Kind.LOCAL, each.slug))
 
 
 def has_traits(queryset: "QuerySet[Inventory]", traits: Sequence[str]) -> "QuerySet[Inventory]":
     """Only inventories of hosts that have every trait."""
-    for name in sorted(set(traits)):
-        queryset = queryset.filter(
-            Exists(Host.traits.through.objects.filter(host_id=OuterRef("host_id"), trait__name=name))
-        )
-    return queryset
+    return HasTraits(tuple(sorted(set(traits)))).narrow(queryset)
 
 
 def candidates(
+    wanted: Wanted,
     *,
-    zone: Zone,
-    opens_to: uuid.UUID,
-    wanted: Mapping[str, int],
-    traits: Sequence[str],
-    whole: bool,
-    besides: frozenset[uuid.UUID],
+    zones: Iterable[Zone],
+    open_to: Iterable[uuid.UUID],
+    besides: frozenset[uuid.UUID] = frozenset(),
     limit: int,
 ) -> list[Candidate]:
-    """Hosts of a zone with room for ``wanted``, those with the least free of the first class first; at most ``limit``.
+    """Hosts with room for ``wanted``: from each zone, for each value of ``open_to``, those with the least free of one class.
 
-    The first class leads through the index ``inventory_best_fit``; the others are looked up host by host, so what this costs
+    That class leads through the index ``inventory_best_fit``; everything else is looked up host by host, so what this costs
     does not grow with the pool.
 
-    :param opens_to: the value of ``Inventory.open_to`` to look for.
-    :param whole: only hosts nothing is claimed of.
+    :param open_to: values of ``Inventory.open_to`` to look for.
     :param besides: hosts to leave out.
+    :param limit: at most so many of each zone and value.
     """
-    lead, *others = sorted(wanted)
-    rows = Inventory.objects.filter(
-        zone=zone, open_to=opens_to, resource_class=lead, free__gte=wanted[lead]
+    lead, *others = sorted(wanted.amounts)
+    rules = room_rules({name: wanted.amounts[name] for name in others}, sorted(wanted.traits), whole=wanted.whole)
+    whom = list(open_to)
+    parts = []
+    for zone in zones:
+        for who in whom:
+            rows = Inventory.objects.filter(
+                zone=zone, open_to=who, resource_class=lead, free__gte=wanted.amounts[lead]
+            )  # fmt: skip
+            if besides:
+                rows = rows.exclude(host_id__in=besides)
+            for rule in rules:
+                rows = rule.narrow(rows)
+            parts.append(rows.order_by("free").values_list("host_id", flat=True)[:limit])
+    return looked_at(_all_of(parts))
+
+
+def _all_of(parts: "Sequence[QuerySet[Inventory, uuid.UUID]]") -> list[uuid.UUID]:
+    """The rows of all queries; in one statement where the database can limit the parts of one."""
+    if len(parts) > 1 and connection.features.supports_slicing_ordering_in_compound:
+        return list(parts[0].union(*parts[1:], all=True))
+    return [each for part in parts for each in part]
+
+
+def looked_at(hosts: Sequence[uuid.UUID]) -> list[Candidate]:
+    """What rules need to know of these hosts, in the same order."""
+    if not hosts:
+        return []
+    free: dict[uuid.UUID, dict[str, int]] = defaultdict(dict)
+    total: dict[uuid.UUID, dict[str, int]] = defaultdict(dict)
+    about: dict[uuid.UUID, tuple[Any, ...]] = {}
+    rows = Inventory.objects.filter(host__in=hosts).values_list(
+        "host", "resource_class", "free", "used", "open_to", "zone", "host__name", "host__failed_builds",
+        "host__build_failed_at", "host__failed_checks", "host__last_seen_at",
     )  # fmt: skip
-    if whole:
-        rows = rows.filter(used=0)
-    if besides:
-        rows = rows.exclude(host_id__in=besides)
-    for number, resource_class in enumerate(others):
-        same_host = Inventory.objects.filter(host_id=OuterRef("host_id"), resource_class=resource_class)
-        rows = rows.annotate(**{f"free_{number}": Subquery(same_host.values("free")[:1])}).filter(
-            **{f"free_{number}__gte": wanted[resource_class]}
-        )
-    rows = has_traits(rows, traits).order_by("free")
-    columns = [f"free_{number}" for number in range(len(others))]
-    return [
-        Candidate(host_id, dict(zip([lead, *others], free, strict=True)))
-        for host_id, *free in rows.values_list("host_id", "free", *columns)[:limit]
-    ]
+    for host, name, left, used, *rest in rows:
+        free[host][name], total[host][name] = left, left + used
+        about[host] = tuple(rest)
+    traits: dict[uuid.UUID, set[str]] = defaultdict(set)
+    for host, name in Host.traits.through.objects.filter(host__in=hosts).values_list("host", "trait__name"):
+        traits[host].add(name)
+    busy = [host for host in about if free[host] != total[host]]
+    ends = dict(_last_ends(busy)) if busy else {}
+    found = []
+    for host in hosts:
+        if host in about:
+            open_to, zone, name, failures, failed_at, unanswered, seen_at = about[host]
+            found.append(
+                Candidate(
+                    host, free[host], total[host], name, zone, open_to, frozenset(traits[host]),
+                    empty=free[host] == total[host], busy_until=ends.get(host), failures=failures, failed_at=failed_at,
+                    unanswered=unanswered, seen_at=seen_at,
+                )
+            )  # fmt: skip
+    return found
+
+
+def _last_ends(hosts: Sequence[uuid.UUID]) -> "Iterable[tuple[Any, ...]]":
+    standing = Allocation.objects.filter(host__in=hosts, released_at__isnull=True).order_by()
+    return standing.values("host").annotate(ends=Max("instance__lease__ends_at")).values_list("host", "ends")
 
 
 def why_not(
-    *, tenant: Tenant, zones: Sequence[Zone], wanted: Mapping[str, int], traits: Sequence[str], exclusive: bool
+    wanted: Wanted,
+    *,
+    tenant: Tenant,
+    zone: Zone | None,
+    isolation: str,
+    data_class: str | None = None,
 ) -> Filters:
-    """The filters a claim passes, each with how many hosts it left. Counts the pool: only for a refusal."""
-    opens = Q(open_to=ANYONE) if exclusive else Q(open_to__in=(ANYONE, tenant.pk))
-    lead, *others = sorted(wanted)
-    hosts = Host.objects.filter(zone__in=zones).exclude(state=HostState.RETIRED)
-    filters: Filters = [{"filter": _("in the zone"), "left": hosts.count()}]
-    rows = Inventory.objects.filter(opens, zone__in=zones, resource_class=lead)
-    filters.append({"filter": _("free to take, or used by your affiliate"), "left": rows.count()})
-    if traits:
-        rows = has_traits(rows, traits)
-        filters.append({"filter": _("has the traits %s") % ", ".join(sorted(set(traits))), "left": rows.count()})
-    rows = rows.filter(free__gte=wanted[lead])
-    filters.append({"filter": f"{lead} ≥ {wanted[lead]}", "left": rows.count()})
-    for resource_class in others:
-        room = Inventory.objects.filter(
-            host_id=OuterRef("host_id"), resource_class=resource_class, free__gte=wanted[resource_class]
-        )
-        rows = rows.filter(Exists(room))
-        filters.append({"filter": f"{resource_class} ≥ {wanted[resource_class]}", "left": rows.count()})
+    """The filters a claim passes, each with how many hosts it ``left``. Counts the pool: only for a refusal."""
+    standing = Host.objects.exclude(state=HostState.RETIRED)
+    filters: Filters = []
+    left = list(Zone.objects.all())
+    for rule in zone_rules(tenant, zone, data_class):
+        before = len(left)
+        left = [each for each in left if rule.passes(place_of(each))]
+        if len(left) < before or isinstance(rule, OpenToAffiliate):
+            filters.append({**described(rule), "left": standing.filter(zone__in=left).count()})
+    rows = Inventory.objects.filter(zone__in=left, resource_class=min(wanted.amounts))
+    for each in (
+        Isolated(isolation, tenant.pk),
+        *room_rules(dict(wanted.amounts), sorted(wanted.traits), whole=wanted.whole),
+    ):
+        rows = each.narrow(rows)
+        filters.append({**described(each), "left": rows.count() if filters[-1]["left"] else 0})
     return filters
 
 
-def in_words(filters: Filters, room_from: datetime | None) -> str:
-    """Which filter left nothing, for the person who asked."""
-    before: dict[str, int | str] | None = None
-    said = _("The pool has no room for this now.")
-    for each in filters:
-        if each["left"] == 0:
-            if before is None:
-                said = _("No host stands in the zones your affiliate may use.")
-            else:
-                said = _("Of %(count)d hosts (%(before)s) none passes: %(filter)s.") % {
-                    "count": before["left"], "before": before["filter"], "filter": each["filter"],
-                }  # fmt: skip
-            break
-        before = each
-    else:
-        said = _("Others took the last room while this was being decided.")
-    if room_from is not None:
-        said += " " + _("Room may come on %s, when a lease ends.") % f"{localtime(room_from):%F %R %Z}"
-    else:
-        said += " " + _("Choose a smaller plan or another zone, or try again later.")
-    return said
+def has_room(
+    wanted: Wanted, *, tenant: Tenant, zone: Zone | None, isolation: str, data_class: str | None = None
+) -> bool:
+    """Whether a host has room for ``wanted`` at this moment; nothing is promised."""
+    whom = opens(isolation, tenant.pk)
+    return any(
+        candidates(wanted, zones=[each], open_to=whom, limit=1) for each in zones_for(tenant, zone, data_class)
+    )  # fmt: skip
 
 
 def locate_rows(instance_id: uuid.UUID) -> "QuerySet[Host]":
-    """Hosts with an open allocation of the instance."""
-    return Host.objects.filter(
-        allocations__instance_id=instance_id, allocations__released_at__isnull=True
-    ).distinct()  # fmt: skip
+    """Hosts with an open allocation of the instance, that of its first member first."""
+    mine = Host.objects.filter(allocations__instance_id=instance_id, allocations__released_at__isnull=True)
+    return mine.annotate(first_claimed=Min("allocations__pk")).order_by("first_claimed")

@@ -2,37 +2,36 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from django.db import transaction
-from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db.models import F, QuerySet
+from django.utils.translation import gettext as _
 
+from catalog.common.data import DataClass
+from catalog.common.isolation import Isolation
 from catalog.common.locks import lock, lock_all
 from catalog.instances.models import ServiceInstance
-from catalog.placement.choice import Candidate, fits, ranked
-from catalog.placement.errors import NoCapacity, NotPlaced
-from catalog.placement.models import Allocation, Holding
-from catalog.placement.selectors import candidates, in_words, locate_rows, why_not, zones_for
-from catalog.pool.models import ANYONE, Host, Inventory, Zone
-from catalog.pool.services import move_host
+from catalog.placement.claiming import Claim, Placed, add_holdings, each_class
+from catalog.placement.errors import IsolationTooWeak, NoCapacity, NotPlaced
+from catalog.placement.filters import PROTECTED, Apart, described
+from catalog.placement.members import Bundle, Member, Spread, between, bundles
+from catalog.placement.models import Allocation
+from catalog.placement.search import NoneLeft
+from catalog.placement.selectors import locate_rows, why_not, zones_for
+from catalog.placement.words import why_not_said, with_words
+from catalog.pool.models import Host, Inventory, Zone
+from catalog.pool.services import NOBODYS, move_host
 from catalog.pool.states import HostState
 from catalog.tenancy.models import Tenant
 from catalog.tenancy.policy import Actor
 
-CANDIDATES = 16
-"""How many of the tightest hosts are compared; also how many clients can claim side by side without waiting."""
 
-
-@dataclass(frozen=True)
-class Placed:
-    """Where an instance was placed, the amount that was claimed of each class, and why there (JSON)."""
-
-    host: Host
-    amounts: Mapping[str, int]
-    explanation: dict[str, Any] = field(default_factory=dict)
+def refuse_weak_isolation(isolation: str, data_class: str) -> None:
+    """Refuse to put protected data on hosts that affiliates share. Raises :class:`IsolationTooWeak`."""
+    if isolation == Isolation.GROUP and data_class in PROTECTED:
+        raise IsolationTooWeak(isolation=isolation, data_class=data_class)
 
 
 def place(
@@ -45,151 +44,73 @@ def place(
     zone: Zone | None,
     now: datetime,
     actor: Actor,
-    room_from: Callable[[], datetime | None] | None = None,
 ) -> Placed:
-    """Claim room on one host for ``instance``, in the caller's transaction.
+    """Claim room on one host, whole or beside the tenant's own slices; see :func:`place_all`."""
+    (placed,) = place_all(
+        instance, [Member(dict(resources), frozenset(traits))], tenant=tenant, zone=zone, now=now, actor=actor,
+        isolation=Isolation.DEDICATED if exclusive else Isolation.AFFILIATE,
+    )  # fmt: skip
+    return placed
 
-    A slice goes beside the tenant's other slices if there is room, else on a clean host, which becomes ``reserved`` for the
-    tenant. A whole host (``exclusive``) is a clean one with at least ``resources``; all it has is claimed.
-    Among hosts with room the tightest is taken. Clients that claim at once do not wait for each other while there is
-    other room; before refusing, a claim does wait, so that it never refuses because of somebody who gives up.
 
-    :param resources: resource class → amount above 0.
+def place_all(
+    instance: ServiceInstance,
+    members: Sequence[Member],
+    *,
+    isolation: str,
+    tenant: Tenant,
+    zone: Zone | None,
+    data_class: str = DataClass.INTERNAL,
+    until: datetime | None = None,
+    now: datetime,
+    actor: Actor,
+) -> list[Placed]:
+    """Claim room for every member of ``instance`` or for none, in the caller's transaction.
+
+    A slice goes beside others where its isolation allows that and there is room, else on a clean host, which becomes
+    ``reserved``: for the tenant, or for the group. A whole host (``dedicated``) is a clean one with at least what the member
+    wants; all it has is claimed. Among hosts with room :func:`catalog.placement.choice.ranked` decides; doubtful ones come last.
+    Members that are not spread over zones stand in one zone. Clients that claim at once do not wait for each other while there
+    is other room; before refusing, a claim does wait, so that it never refuses because of somebody who gives up.
+
     :param zone: only there; None for any zone open to the tenant.
-    :param room_from: asked only for a refusal: when a lease ends whose room would do.
-    :raises NoCapacity: no host passes; nothing has changed.
+    :param data_class: what it will hold; its zone must be one that may hold that.
+    :param until: when its lease will end, as far as that is known.
+    :returns: one for each member, in their order.
+    :raises IsolationTooWeak: nothing has changed.
+    :raises NoCapacity: some member finds no host; nothing has changed.
     """
-    if not resources or any(amount < 1 for amount in resources.values()):
-        raise ValueError("a claim names at least one resource class, each with an amount above 0")
     if instance.tenant_id != tenant.pk:
         raise ValueError("an instance is placed for its own tenant")
-    claim = _Claim(instance, dict(resources), tuple(traits), exclusive, tenant, now, actor)
-    zones = zones_for(tenant, zone)
+    refuse_weak_isolation(isolation, data_class)
+    wanted = bundles(members, whole=isolation == Isolation.DEDICATED, until=until)
+    claim = Claim(instance, wanted, isolation, data_class, tenant, now, actor)
+    stuck: NoneLeft | None = None
     for waiting in (False, True):
-        for opens_to in (ANYONE,) if exclusive else (tenant.pk, ANYONE):
-            for each in zones:
-                placed = claim.take(each, opens_to, waiting=waiting)
-                if placed is not None:
-                    return placed
-    filters = why_not(tenant=tenant, zones=zones, wanted=resources, traits=traits, exclusive=exclusive)
-    raise NoCapacity(in_words(filters, room_from() if room_from else None), filters=filters)
+        for together in _fields(zones_for(tenant, zone, data_class), wanted):
+            try:
+                by_name = {each.member.name: each for each in claim.take(together, waiting=waiting)}
+            except NoneLeft as none:
+                stuck = none
+            else:
+                return [by_name[member.name] for member in members]
+    bundle = stuck.bundle if stuck else wanted[0]
+    filters = why_not(bundle.wanted, tenant=tenant, zone=zone, isolation=isolation, data_class=data_class)
+    if stuck is not None and stuck.apart and filters[-1]["left"]:
+        filters.append({**described(Apart()), "left": 0})
+    said = why_not_said(filters) + " " + _("Choose a smaller plan or another zone, or try again later.")
+    raise NoCapacity(said, filters=with_words(filters), member=bundle.members[0].name)
 
 
-@dataclass(frozen=True)
-class _Claim:
-    """One claim on its way through the candidates."""
-
-    instance: ServiceInstance
-    wanted: dict[str, int]
-    traits: tuple[str, ...]
-    exclusive: bool
-    tenant: Tenant
-    now: datetime
-    actor: Actor
-
-    def take(self, zone: Zone, opens_to: uuid.UUID, *, waiting: bool) -> Placed | None:
-        """The first candidate that can be had.
-
-        While ``waiting``, hosts held by others are waited for, one at a time: a savepoint gives each up again before the
-        next, so two claims never hold a host each and wait for the other's.
-        """
-        tried: set[uuid.UUID] = set()
-        while True:
-            found = candidates(
-                zone=zone, opens_to=opens_to, wanted=self.wanted, traits=self.traits, whole=self.exclusive,
-                besides=frozenset(tried), limit=CANDIDATES,
-            )  # fmt: skip
-            for candidate in ranked(found, self.wanted):
-                tried.add(candidate.host_id)
-                placed = self._try(candidate, opens_to, waiting=waiting)
-                if placed is not None:
-                    return self._explained(placed, zone, opens_to, candidate, len(tried))
-            if not waiting or len(found) < CANDIDATES:
-                return None
-
-    def _try(self, candidate: Candidate, opens_to: uuid.UUID, *, waiting: bool) -> Placed | None:
-        if not waiting:
-            return self._claim(candidate, opens_to, skip_locked=True)
-        try:
-            with transaction.atomic():
-                placed = self._claim(candidate, opens_to, skip_locked=False)
-                if placed is None:
-                    raise _GaveUp
-                return placed
-        except _GaveUp:
-            return None
-
-    def _claim(self, candidate: Candidate, opens_to: uuid.UUID, *, skip_locked: bool) -> Placed | None:
-        standing = (
-            Q(state=HostState.AVAILABLE, proven_clean=True)
-            if opens_to == ANYONE
-            else Q(state__in=(HostState.RESERVED, HostState.IN_USE), holder=self.tenant, exclusive=False)
-        )
-        held = Host.objects.filter(standing, pk=candidate.host_id).defer("facts")
-        host = lock(held, skip_locked=skip_locked).first()
-        if host is None:
-            return None
-        rows = list(lock(Inventory.objects.filter(host=host)).values_list("resource_class", "free", "used"))
-        free = {name: left for name, left, _ in rows}
-        taken_already = self.exclusive and any(used for _, _, used in rows)
-        if taken_already or not fits(Candidate(host.pk, free), self.wanted):
-            return None
-        amounts = {name: amount for name, amount in free.items() if amount} if self.exclusive else self.wanted
-        if host.state == HostState.AVAILABLE:
-            move_host(
-                host, HostState.RESERVED, actor=self.actor, now=self.now, holder=self.tenant, exclusive=self.exclusive
-            )
-        Allocation.objects.bulk_create(
-            Allocation(instance=self.instance, host=host, resource_class=name, amount=amount, created_at=self.now)
-            for name, amount in amounts.items()
-        )
-        Inventory.objects.filter(host=host, resource_class__in=amounts).update(used=F("used") + _each(amounts))
-        _add_holdings(self.tenant, {(name, host.zone_id): amount for name, amount in amounts.items()})
-        return Placed(host, amounts)
-
-    def _explained(
-        self, placed: Placed, zone: Zone, opens_to: uuid.UUID, candidate: Candidate, compared: int
-    ) -> Placed:  # fmt: skip
-        return replace(
-            placed,
-            explanation={
-                "host": placed.host.name,
-                "zone": zone.slug,
-                "where": "clean-host" if opens_to == ANYONE else "beside-own-services",
-                "rule": "best-fit",
-                "traits": sorted(set(self.traits)),
-                "wanted": self.wanted,
-                "whole_host": self.exclusive,
-                "free_before": dict(candidate.free),
-                "hosts_tried": compared,
-            },
-        )
-
-
-class _GaveUp(Exception):
-    """Leaves a savepoint: the host waited for can no longer be had."""
-
-
-def _each(amounts: Mapping[str, int]) -> Case:
-    """In an UPDATE: the amount of the row's own class."""
-    return Case(*(When(resource_class=name, then=Value(amount)) for name, amount in amounts.items()))
-
-
-def _add_holdings(tenant: Tenant, amounts: Mapping[tuple[str, uuid.UUID], int]) -> None:
-    """Add to what the tenant holds of a class in a zone (negative amounts take away).
-
-    The rows of all zones are locked: whoever reads afterwards what the tenant holds of a class reads it as it will be committed.
-    """
-    rows = Holding.objects.filter(tenant=tenant, resource_class__in={name for name, _ in amounts})
-    if not amounts.keys() <= set(lock(rows).values_list("resource_class", "zone")):
-        Holding.objects.bulk_create(
-            (Holding(tenant=tenant, resource_class=name, zone_id=zone) for name, zone in sorted(amounts)),
-            ignore_conflicts=True,
-        )
-        list(lock(rows))
-    for zone_id in {zone for _, zone in amounts}:
-        here = {name: amount for (name, zone), amount in amounts.items() if zone == zone_id}
-        rows.filter(zone=zone_id, resource_class__in=here).update(used=F("used") + _each(here))
+def _fields(zones: Sequence[Zone], wanted: Sequence[Bundle]) -> list[list[Zone]]:
+    """Zones to look in at once, one set after the other: a stack stands in one zone unless it is spread over several."""
+    pairs = [between(one, other) for place, one in enumerate(wanted) for other in wanted[:place]]
+    if Spread.ZONE in pairs:
+        return [list(zones)]
+    if pairs:
+        return [[zone] for zone in zones]
+    tiers = ([zone for zone in zones if zone.kind == kind] for kind in (Zone.Kind.LOCAL, Zone.Kind.SHARED))
+    return [tier for tier in tiers if tier]
 
 
 def release(instance: ServiceInstance, *, now: datetime, actor: Actor) -> list[Host]:
@@ -204,20 +125,25 @@ def release(instance: ServiceInstance, *, now: datetime, actor: Actor) -> list[H
         rows = list(_open(instance))
         _open(instance).update(released_at=now)
         for host in hosts:
-            amounts = {row.resource_class: -row.amount for row in rows if row.host_id == host.pk}
+            amounts: Counter[str] = Counter()
+            for row in rows:
+                if row.host_id == host.pk:
+                    amounts[row.resource_class] -= row.amount
             if amounts:
                 list(lock(Inventory.objects.filter(host=host)))
-                Inventory.objects.filter(host=host, resource_class__in=amounts).update(used=F("used") + _each(amounts))
+                Inventory.objects.filter(host=host, resource_class__in=amounts).update(
+                    used=F("used") + each_class(amounts)
+                )
         held: Counter[tuple[str, uuid.UUID]] = Counter()
         zones = {host.pk: host.zone_id for host in hosts}
         for row in rows:
             held[row.resource_class, zones[row.host_id]] -= row.amount
         if held:
-            _add_holdings(instance.tenant, held)
+            add_holdings(instance.tenant, held)
         left = _left_alone(hosts) if rows else []
         for host in left:
             if host.state == HostState.RESERVED and host.proven_clean:
-                move_host(host, HostState.AVAILABLE, actor=actor, now=now, holder=None, exclusive=False)
+                move_host(host, HostState.AVAILABLE, actor=actor, now=now, **NOBODYS)
     return left
 
 

@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from catalog.common.isolation import Isolation
 from catalog.common.models import AbstractEvent, Stateful, UUIDModel
 from catalog.pool.states import HostState
 from catalog.tenancy.models import SLUG, Tenant, User
@@ -16,8 +17,9 @@ HOST_NAME = RegexValidator(r"\A[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z", _("A host 
 
 VCPU, MEMORY_MB, DISK_GB = "VCPU", "MEMORY_MB", "DISK_GB"
 
-# In ``Inventory.open_to``: whoever asks first.
+# In ``Inventory.open_to``: whoever asks first; and every affiliate, beside the others' slices.
 ANYONE = uuid.UUID(int=0)
+GROUP = uuid.UUID(int=1)
 
 
 class Zone(UUIDModel):
@@ -73,8 +75,10 @@ class Baseline(models.Model):
 class Host(UUIDModel, Stateful):
     """One machine of the pool.
 
-    ``owner`` bought it; ``holder`` uses it now. ``proven_clean`` is False from the first build on, until a passed check with a
-    certificate. ``generation`` counts its lives: it grows with each wipe. ``attempt`` is the newest run of a host flow.
+    ``owner`` bought it; ``holder`` uses it now. While its ``sharing`` is ``group`` affiliates use it side by side, by plans that
+    say so: it has no holder then, and is wiped when the last of them has left. ``failed_builds`` counts builds that failed on it
+    one after the other. ``proven_clean`` is False from the first build on, until a passed check with a certificate.
+    ``generation`` counts its lives: it grows with each wipe. ``attempt`` is the newest run of a host flow.
     """
 
     name = models.CharField(max_length=63, unique=True, validators=[HOST_NAME])
@@ -82,6 +86,12 @@ class Host(UUIDModel, Stateful):
     owner = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.PROTECT, related_name="owned_hosts")
     holder = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.PROTECT, related_name="held_hosts")
     exclusive = models.BooleanField(default=False, help_text="held as a whole by one instance")
+    sharing = models.CharField(
+        max_length=10,
+        choices=[(each.value, each.label) for each in (Isolation.AFFILIATE, Isolation.GROUP)],
+        default=Isolation.AFFILIATE,
+        help_text="whose slices may stand on it side by side",
+    )
     state = models.CharField(max_length=20, choices=HostState.choices, default=HostState.ENROLLED)
     proven_clean = models.BooleanField(default=False)
     generation = models.PositiveIntegerField(default=1)
@@ -94,6 +104,8 @@ class Host(UUIDModel, Stateful):
     baseline = models.ForeignKey(Baseline, null=True, blank=True, on_delete=models.PROTECT)
     last_seen_at = models.DateTimeField(null=True, blank=True)
     failed_checks = models.PositiveIntegerField(default=0)
+    failed_builds = models.PositiveIntegerField(default=0)
+    build_failed_at = models.DateTimeField(null=True, blank=True)
     tries = models.PositiveIntegerField(default=0, help_text="attempts at the present host flow")
     failure_code = models.CharField(max_length=60, blank=True)
     state_reason = models.CharField(max_length=500, blank=True)
@@ -112,14 +124,20 @@ class Host(UUIDModel, Stateful):
         indexes = [models.Index(fields=("zone", "state", "holder"), name="host_placeable")]
         constraints = [
             models.CheckConstraint(
-                condition=~Q(state="available") | Q(proven_clean=True, holder__isnull=True, exclusive=False),
+                condition=~Q(state="available")
+                | Q(proven_clean=True, holder__isnull=True, exclusive=False, sharing="affiliate"),
                 name="host_available_is_clean",
                 violation_error_message=_("Only a clean host that nobody holds can be available."),
             ),
             models.CheckConstraint(
-                condition=~Q(state__in=("reserved", "in_use")) | Q(holder__isnull=False),
+                condition=~Q(state__in=("reserved", "in_use")) | Q(holder__isnull=False) | Q(sharing="group"),
                 name="host_claimed_has_holder",
-                violation_error_message=_("A claimed host must have a holder."),
+                violation_error_message=_("A claimed host must have a holder, unless affiliates share it."),
+            ),
+            models.CheckConstraint(
+                condition=~Q(sharing="group") | Q(holder__isnull=True, exclusive=False),
+                name="host_of_the_group_has_no_holder",
+                violation_error_message=_("A host that affiliates share is held by none of them alone."),
             ),
         ]
 
@@ -156,7 +174,8 @@ class Inventory(models.Model):
     allocations (``manage.py books`` proves it).
 
     ``zone`` and ``open_to`` repeat what the host row says, so that one index finds room among any number of hosts: ``open_to``
-    is ``ANYONE`` on an available host, the holder's id beside its other slices, and empty where nothing may be placed.
+    is ``ANYONE`` on an available host, the holder's id beside its other slices, ``GROUP`` beside those of several affiliates, and
+    empty where nothing may be placed.
     :func:`catalog.pool.services.move_host` keeps it; a claim checks the host row itself once it has locked it.
     """
 

@@ -16,6 +16,7 @@ from django.db.models import F, Q
 from catalog.audit.gate import Happening, append_events, move
 from catalog.audit.services import record
 from catalog.common.crypto import sign, signed
+from catalog.common.isolation import Isolation
 from catalog.common.locks import lock_one
 from catalog.pool.errors import (
     AddressInvalid,
@@ -33,6 +34,7 @@ from catalog.pool.keys import fingerprint_of
 from catalog.pool.models import (
     ANYONE,
     DISK_GB,
+    GROUP,
     HOST_NAME,
     MEMORY_MB,
     VCPU,
@@ -51,6 +53,9 @@ from catalog.tenancy.policy import Action, Actor, require, system
 
 CHECKS_BEFORE_MISSING = 3
 """So many checks in a row may stay unanswered before a host counts as missing."""
+
+NOBODYS: Mapping[str, Any] = {"holder": None, "exclusive": False, "sharing": Isolation.AFFILIATE}
+"""What the fields of a host say once nobody uses it any more."""
 
 _MAY_GO_MISSING = frozenset({HostState.AVAILABLE, HostState.RESERVED, HostState.IN_USE, HostState.DRAINING})
 _FACT_OF = {VCPU: "vcpu", MEMORY_MB: "memory_mb", DISK_GB: "disk_gb"}
@@ -111,12 +116,15 @@ def _single_address(text: str) -> str:
     return str(address)
 
 
-def open_to(state: str, holder_id: uuid.UUID | None, exclusive: bool) -> uuid.UUID | None:
-    """Who may be placed on a host: ``ANYONE``, one tenant (beside its other slices), or nobody (None)."""
-    if state == HostState.AVAILABLE:
+def open_to(host: Host) -> uuid.UUID | None:
+    """Who may be placed on a host.
+
+    :returns: ``ANYONE``, one tenant (beside its other slices), ``GROUP`` (beside those of any affiliate), or nobody (None).
+    """
+    if host.state == HostState.AVAILABLE:
         return ANYONE
-    if state in {HostState.RESERVED, HostState.IN_USE} and not exclusive:
-        return holder_id
+    if host.state in {HostState.RESERVED, HostState.IN_USE} and not host.exclusive:
+        return GROUP if host.sharing == Isolation.GROUP else host.holder_id
     return None
 
 
@@ -138,7 +146,7 @@ def move_host(
     :param changes: other fields of the host to set in the same statement.
     :raises StateConflict: the table forbids it, ``guard`` is not met, or somebody else moved the host first.
     """
-    before = open_to(host.state, host.holder_id, host.exclusive)
+    before = open_to(host)
     holder = changes.get("holder") or host.holder
     reason = reason[:500]
     with transaction.atomic():
@@ -147,7 +155,7 @@ def move_host(
             tenant_id=holder.pk if holder else None, data={**({"reason": reason} if reason else {}), **(data or {})},
             guard=guard, state_reason=reason, **changes,
         )  # fmt: skip
-        after = open_to(host.state, host.holder_id, host.exclusive)
+        after = open_to(host)
         if after != before:
             Inventory.objects.filter(host=host).update(open_to=after)
 
@@ -181,7 +189,7 @@ def record_inspection(
     document = canonical(dict(baseline))
     with transaction.atomic():
         locked = lock_one(Host, host.pk)
-        opens = open_to(locked.state, locked.holder_id, locked.exclusive)
+        opens = open_to(locked)
         for resource_class, total in totals.items():
             _upsert_inventory(locked, resource_class, total, opens)
         known = [Trait.objects.get_or_create(name=name)[0] for name in sorted(set(traits))]
@@ -326,5 +334,5 @@ def _where_books_say(host: Host) -> tuple[str, dict[str, Any]]:
     if claimed:
         return (HostState.RESERVED if host.proven_clean else HostState.IN_USE), {}
     if host.proven_clean:
-        return HostState.AVAILABLE, {"holder": None, "exclusive": False}
+        return HostState.AVAILABLE, dict(NOBODYS)
     return HostState.DRAINING, {}

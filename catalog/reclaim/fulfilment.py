@@ -222,12 +222,11 @@ def verified(host_id: uuid.UUID, attempt: int, *, verify: dict[str, Any], now: d
             now=now,
             reason="",
             proven_clean=True,
-            holder=None,
-            exclusive=False,
             tries=0,
             failure_code="",
             failed_checks=0,
             last_seen_at=now,
+            **pool.NOBODYS,
         )
         dispatch.finish("host", host_id, attempt, ok=True, outcome="clean", now=now)
         return True

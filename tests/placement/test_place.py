@@ -1,6 +1,5 @@
 """Claims and releases one at a time, in words a person ordering would understand."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -56,8 +55,22 @@ def test_a_slice_takes_a_clean_host_for_its_tenant(loan: Project, plan: Any, zon
     assert dict(Holding.objects.values_list("resource_class", "used")) == SMALL
     assert set(Inventory.objects.values_list("open_to", flat=True)) == {loan.tenant_id}
     assert placed.explanation == {
-        "host": host.name, "zone": "zone-a", "where": "clean-host", "rule": "best-fit", "traits": [], "wanted": SMALL,
-        "whole_host": False, "free_before": {VCPU: 8, MEMORY_MB: 16384, DISK_GB: 200}, "hosts_tried": 1,
+        "member": "main", "host": host.name, "zone": "zone-a", "where": "clean-host", "isolation": "affiliate", "traits": [],
+        "wanted": SMALL, "whole_host": False, "free_before": {VCPU: 8, MEMORY_MB: 16384, DISK_GB: 200},
+        "filters": [
+            {"code": "zone-open"},
+            {"code": "isolation", "isolation": "affiliate"},
+            {"code": "room", "resource_class": DISK_GB, "amount": 2},
+            {"code": "room", "resource_class": MEMORY_MB, "amount": 512},
+            {"code": "room", "resource_class": VCPU, "amount": 1},
+            {"code": "shortlist", "left": 1},
+            {"code": "sound", "left": 1},
+        ],
+        "weighers": [
+            {"code": "hosts-in-use", "chosen": 1.0, "runner_up": None},
+            {"code": "best-fit", "chosen": 0.9446, "runner_up": None},
+        ],
+        "runner_up": None, "passed_over": 0,
     }  # fmt: skip
     assert drift() == []
 
@@ -113,7 +126,10 @@ def test_reserved_amounts_and_ratios_count(loan: Project, plan: Any, zone_a: Zon
             {"resources": {VCPU: 1, MEMORY_MB: 20000}},
             "Of 1 hosts (free to take, or used by your affiliate) none passes: MEMORY_MB ≥ 20000.",
         ),
-        ({"resources": {"GPU": 1}}, "Of 1 hosts (in the zone) none passes: free to take, or used by your affiliate."),
+        (
+            {"resources": {"GPU": 1}},
+            "Of 1 hosts (in a zone open to your affiliate) none passes: free to take, or used by your affiliate.",
+        ),
         ({"traits": ["gpu"]}, "Of 1 hosts (free to take, or used by your affiliate) none passes: has the traits gpu."),
     ],
     ids=["too many", "too much memory", "unknown class", "trait"],
@@ -127,15 +143,11 @@ def test_a_refusal_says_which_filter_left_nothing_and_changes_nothing(
         ask(loan, plan, **more)
     assert books() == before
     assert str(refused.value.detail).startswith(words)
-    assert refused.value.context["filters"][0] == {"filter": "in the zone", "left": 1}
+    assert refused.value.context["filters"][0] == {
+        "code": "zone-open", "filter": "in a zone open to your affiliate", "left": 1,
+    }  # fmt: skip
     assert refused.value.context["filters"][-1]["left"] == 0
     assert str(refused.value.detail).endswith("Choose a smaller plan or another zone, or try again later.")
-
-
-def test_a_refusal_says_when_there_may_be_room(loan: Project, plan: Any, zone_a: Zone) -> None:
-    with pytest.raises(NoCapacity) as refused:
-        ask(loan, plan, room_from=lambda: NOW + timedelta(days=1))
-    assert "Room may come on 2026-11-03 18:00 KST, when a lease ends." in str(refused.value.detail)
 
 
 def test_a_trait_is_met(loan: Project, plan: Any, zone_a: Zone) -> None:

@@ -1,0 +1,237 @@
+"""One claim on its way through the candidates: what is looked at, locked, checked once more and written."""
+
+import uuid
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Case, F, Value, When
+
+from catalog.common.isolation import Isolation
+from catalog.common.locks import lock
+from catalog.instances.models import ServiceInstance
+from catalog.placement.choice import Candidate, fits
+from catalog.placement.explanation import why_here
+from catalog.placement.filters import Sound, opens
+from catalog.placement.members import Bundle, Member
+from catalog.placement.models import Allocation, Holding
+from catalog.placement.search import Choice, NoneLeft, assign
+from catalog.placement.selectors import candidates
+from catalog.pool.models import Host, Inventory, Zone
+from catalog.pool.services import move_host, open_to
+from catalog.pool.states import HostState
+from catalog.tenancy.models import Tenant
+from catalog.tenancy.policy import Actor
+
+CANDIDATES = 32
+"""How many of the tightest hosts are compared; also how many clients can claim side by side without waiting."""
+
+FEWEST = 8
+"""At least so many of each zone, clean or shared."""
+
+LOOKS = 3
+"""So often at most more hosts are looked at because all those seen so far are doubtful."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Where a member was placed, the amount that was claimed of each class, and why there (JSON)."""
+
+    host: Host
+    amounts: Mapping[str, int]
+    member: Member
+    explanation: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim on its way through the candidates."""
+
+    instance: ServiceInstance
+    bundles: list[Bundle]
+    isolation: str
+    data_class: str
+    tenant: Tenant
+    now: datetime
+    actor: Actor
+
+    def take(self, zones: Sequence[Zone], *, waiting: bool) -> list[Placed]:
+        """The best choice that can be had. Raises :class:`NoneLeft`.
+
+        While ``waiting``, hosts held by others are waited for, those of one choice in the order of their keys: a savepoint gives
+        them up again before the next choice, so no two claims ever wait for each other.
+        """
+        slugs = {zone.pk: zone.slug for zone in zones}
+        sound = Sound(self.now)
+        lists = _Shortlists(self, zones, sound)
+        while True:
+            try:
+                choices = assign(self.bundles, lists.of, sound=sound)
+            except NoneLeft:
+                if not waiting or not lists.more():
+                    raise
+                continue
+            placed, missed = self._try(choices, waiting=waiting)
+            if not missed:
+                for each, choice in placed:
+                    each.explanation.update(
+                        why_here(
+                            choice, tenant=self.tenant, zone=slugs[each.host.zone_id], isolation=self.isolation,
+                            tried=len(lists.missed),
+                        )
+                    )  # fmt: skip
+                return [each for each, _choice in placed]
+            lists.missed |= missed
+
+    def _try(
+        self, choices: Sequence[Choice], *, waiting: bool
+    ) -> tuple[list[tuple[Placed, Choice]], frozenset[uuid.UUID]]:
+        """What was claimed; or, nothing claimed, the hosts that could not be had."""
+        if not waiting and len(choices) == 1:
+            return self._claim(choices, skip_locked=True)
+        try:
+            with transaction.atomic():
+                placed, missed = self._claim(choices, skip_locked=not waiting)
+                if missed:
+                    raise _GaveUp(missed)
+                return placed, missed
+        except _GaveUp as gave_up:
+            return [], gave_up.missed
+
+    def _claim(
+        self, choices: Sequence[Choice], *, skip_locked: bool
+    ) -> tuple[list[tuple[Placed, Choice]], frozenset[uuid.UUID]]:
+        chosen = {choice.candidate.host_id: choice.candidate for choice in choices}
+        held = Host.objects.filter(pk__in=chosen).defer("facts")
+        hosts = {host.pk: host for host in lock(held, skip_locked=skip_locked)}
+        missed = {pk for pk, candidate in chosen.items() if pk not in hosts or not _stands(hosts[pk], candidate)}
+        if missed:
+            return [], frozenset(missed)
+        free: dict[uuid.UUID, dict[str, int]] = {pk: {} for pk in hosts}
+        taken = set()
+        rows = lock(Inventory.objects.filter(host__in=hosts)).values_list("host", "resource_class", "free", "used")
+        for pk, name, left, used in rows:
+            free[pk][name] = left
+            if used:
+                taken.add(pk)
+        amounts: dict[uuid.UUID, Counter[str]] = {pk: Counter() for pk in hosts}
+        placed: list[tuple[Placed, Choice]] = []
+        for choice in choices:
+            pk = choice.candidate.host_id
+            if (self._whole and pk in taken) or not fits(free[pk], amounts[pk] + Counter(choice.bundle.wanted.amounts)):
+                missed.add(pk)
+                continue
+            for member in choice.bundle.members:
+                mine = {name: left for name, left in free[pk].items() if left} if self._whole else dict(member.amounts)
+                amounts[pk].update(mine)
+                placed.append((Placed(hosts[pk], mine, member), choice))
+        if missed:
+            return [], frozenset(missed)
+        self._write([each for each, _choice in placed], amounts)
+        return placed, frozenset()
+
+    @property
+    def _whole(self) -> bool:
+        return self.isolation == Isolation.DEDICATED
+
+    def _write(self, placed: Sequence[Placed], amounts: Mapping[uuid.UUID, Mapping[str, int]]) -> None:
+        group = self.isolation == Isolation.GROUP
+        use: dict[str, Any] = {
+            "holder": None if group else self.tenant,
+            "exclusive": self._whole,
+            "sharing": Isolation.GROUP if group else Isolation.AFFILIATE,
+        }
+        hosts = {each.host.pk: each.host for each in placed}
+        for _pk, host in sorted(hosts.items()):
+            if host.state == HostState.AVAILABLE:
+                move_host(host, HostState.RESERVED, actor=self.actor, now=self.now, **use)
+        Allocation.objects.bulk_create(
+            Allocation(
+                instance=self.instance, host=each.host, member=each.member.name, resource_class=name, amount=amount,
+                isolation=self.isolation, data_class=self.data_class, created_at=self.now,
+            )
+            for each in placed
+            for name, amount in each.amounts.items()
+        )  # fmt: skip
+        held: Counter[tuple[str, uuid.UUID]] = Counter()
+        for pk, mine in sorted(amounts.items()):
+            Inventory.objects.filter(host=pk, resource_class__in=mine).update(used=F("used") + each_class(mine))
+            for name, amount in mine.items():
+                held[name, hosts[pk].zone_id] += amount
+        add_holdings(self.tenant, held)
+
+
+class _Shortlists:
+    """The candidates of each kind of bundle, read once and again only when they are used up."""
+
+    def __init__(self, claim: Claim, zones: Sequence[Zone], sound: Sound) -> None:
+        self.claim, self.zones, self.sound = claim, zones, sound
+        self.whom = opens(claim.isolation, claim.tenant.pk)
+        branches = max(1, len(zones) * len(self.whom))
+        self.limit = max(FEWEST, CANDIDATES // branches) + len(claim.bundles) - 1
+        self.known: dict[int, list[Candidate]] = {}
+        self.missed: set[uuid.UUID] = set()
+
+    def of(self, bundle: Bundle) -> list[Candidate]:
+        """Hosts with room for the bundle, without those that could not be had."""
+        place = next(number for number, each in enumerate(self.claim.bundles) if each.wanted == bundle.wanted)
+        if place not in self.known:
+            self.known[place] = self._read(bundle)
+        return [each for each in self.known[place] if each.host_id not in self.missed]
+
+    def more(self) -> bool:
+        """Read again beyond what could not be had; whether that brings anything new."""
+        seen = {each.host_id for known in self.known.values() for each in known}
+        for place in list(self.known):
+            self.known[place] = self._read(self.claim.bundles[place])
+        return bool({each.host_id for known in self.known.values() for each in known} - seen)
+
+    def _read(self, bundle: Bundle) -> list[Candidate]:
+        found: list[Candidate] = []
+        for _look in range(LOOKS):
+            new = candidates(
+                bundle.wanted, zones=self.zones, open_to=self.whom, limit=self.limit,
+                besides=frozenset(self.missed).union(each.host_id for each in found),
+            )  # fmt: skip
+            found += new
+            if len(new) < self.limit or any(map(self.sound.passes, new)):
+                break
+        return found
+
+
+class _GaveUp(Exception):
+    """Leaves a savepoint: these hosts can no longer be had."""
+
+    def __init__(self, missed: frozenset[uuid.UUID]) -> None:
+        super().__init__()
+        self.missed = missed
+
+
+def _stands(host: Host, candidate: Candidate) -> bool:
+    """Whether the locked host still is what it was found as."""
+    return open_to(host) == candidate.open_to and host.zone_id == candidate.zone_id
+
+
+def each_class(amounts: Mapping[str, int]) -> Case:
+    """In an UPDATE: the amount of the row's own class."""
+    return Case(*(When(resource_class=name, then=Value(amount)) for name, amount in amounts.items()))
+
+
+def add_holdings(tenant: Tenant, amounts: Mapping[tuple[str, uuid.UUID], int]) -> None:
+    """Add to what the tenant holds of a class in a zone (negative amounts take away).
+
+    The rows of all zones are locked: whoever reads afterwards what the tenant holds of a class reads it as it will be committed.
+    """
+    rows = Holding.objects.filter(tenant=tenant, resource_class__in={name for name, _ in amounts})
+    if not amounts.keys() <= set(lock(rows).values_list("resource_class", "zone")):
+        Holding.objects.bulk_create(
+            (Holding(tenant=tenant, resource_class=name, zone_id=zone) for name, zone in sorted(amounts)),
+            ignore_conflicts=True,
+        )
+        list(lock(rows))
+    for zone_id in {zone for _, zone in amounts}:
+        here = {name: amount for (name, zone), amount in amounts.items() if zone == zone_id}
+        rows.filter(zone=zone_id, resource_class__in=here).update(used=F("used") + each_class(here))
