@@ -42,7 +42,7 @@ _BY_STATUS: Mapping[int, type[DomainError]] = {
 
 def document(error: DomainError) -> dict[str, Any]:
     """The problem document of one refusal."""
-    return {
+    said = {
         "type": f"urn:pumasi:{error.code}",
         "title": str(error.title),
         "status": error.status,
@@ -51,6 +51,7 @@ def document(error: DomainError) -> dict[str, Any]:
         "fields": {name: str(text) for name, text in error.fields.items()},
         "request_id": structlog.contextvars.get_contextvars().get("request_id"),
     }
+    return said if error.explanation is None else {**said, "explanation": dict(error.explanation)}
 
 
 def handle(exc: Exception, context: dict[str, Any]) -> Response | None:

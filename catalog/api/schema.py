@@ -21,6 +21,9 @@ class Problem(serializers.Serializer[Any]):
         child=serializers.CharField(), help_text="What is wrong, by dotted name of the member."
     )
     request_id = serializers.CharField(allow_null=True)
+    explanation = serializers.DictField(
+        required=False, help_text="Reasons as data, for codes that have some, such as `no-capacity`."
+    )
 
 
 _ALWAYS = {400: "Malformed request", 406: "Not acceptable", 500: "A fault of ours"}

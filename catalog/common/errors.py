@@ -20,6 +20,7 @@ class DomainError(Exception):
     :cvar code: kebab-case, unique over the whole product (a test checks it).
     :cvar status: HTTP status faces answer with.
     :cvar title: short sentence, the same for every occurrence of the code.
+    :ivar explanation: what a reader may know of the reasons, as data; None where there is nothing to add.
     """
 
     code = "refused"
@@ -30,6 +31,7 @@ class DomainError(Exception):
         self.detail: Text = detail if detail is not None else self.title
         self.fields: dict[str, Text] = dict(fields or {})
         self.context = context
+        self.explanation: Mapping[str, Any] | None = None
         super().__init__(str(self.code))
 
     def __str__(self) -> str:

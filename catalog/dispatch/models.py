@@ -50,6 +50,7 @@ class Job(models.Model):
         indexes = [
             models.Index(fields=("state", "created_at"), name="job_by_state"),
             models.Index(fields=("subject_type", "subject_id"), name="job_by_subject"),
+            models.Index(fields=("zone", "-ended_at"), condition=Q(flow="wipe", state="done"), name="job_wipes_done"),
         ]
         constraints = [
             models.UniqueConstraint(

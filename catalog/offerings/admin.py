@@ -96,20 +96,23 @@ class PlanForm(forms.ModelForm):
         return narrowing
 
 
+_FROM_MANIFEST = ("offering", "version", "slug", "topology", "isolation", "resources", "roles", "traits")
+
+
 @admin.register(Plan)
 class PlanAdmin(CuratedAdmin):
     """Sizes and prices."""
 
     form = PlanForm
     list_display = (
-        "slug", "offering", "name_ko", "name_en", "topology", "price_krw_month", "publication", "display_order",
+        "slug", "offering", "name_ko", "name_en", "topology", "isolation", "price_krw_month", "publication", "display_order",
     )  # fmt: skip
-    list_filter = ("publication", "offering", "topology")
+    list_filter = ("publication", "offering", "topology", "isolation")
     list_select_related = ("offering",)
     search_fields = ("slug", "name_ko", "name_en", "offering__slug")
-    readonly_fields = ("offering", "version", "slug", "topology", "resources", "traits")
+    readonly_fields = _FROM_MANIFEST
     fieldsets = (
-        (_("From the manifest"), {"fields": ("offering", "version", "slug", "topology", "resources", "traits")}),
+        (_("From the manifest"), {"fields": _FROM_MANIFEST}),
         (
             _("Curated"),
             {"fields": ("name_ko", "name_en", "publication", "price_krw_month", "narrowing", "display_order")},

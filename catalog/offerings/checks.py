@@ -1,6 +1,6 @@
 """Can every published plan be built? Part of ``manage.py check --database default`` and of ``migrate``."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -52,14 +52,22 @@ def _check(plan: Plan) -> Iterable[CheckMessage]:
             f"The published plan {plan} narrows parameters in a way its manifest does not allow: {places}.",
             hint="Correct the plan's narrowing in the admin.", obj=plan, id="offerings.E002",
         )  # fmt: skip
-    hosts = Host.objects.exclude(state=HostState.RETIRED)
-    for resource_class, amount in plan.resources.items():
-        room = Inventory.objects.filter(host=OuterRef("pk"), resource_class=resource_class, total__gte=amount)
-        hosts = hosts.filter(Exists(room))
-    for trait in plan.traits:
-        hosts = hosts.filter(traits__name=trait)
-    if not hosts.exists():
+    members = [
+        (each["resources"], [*plan.traits, *each.get("traits", ())])
+        for each in plan.roles or [{"resources": plan.resources}]
+    ]
+    if not all(_some_host_has(resources, traits) for resources, traits in members):
         yield Warning(
             f"No host of the pool is large enough for the published plan {plan}.",
             hint="Enrol a host that has what it needs, or hide the plan.", obj=plan, id="offerings.W001",
         )  # fmt: skip
+
+
+def _some_host_has(resources: Mapping[str, int], traits: Sequence[str]) -> bool:
+    hosts = Host.objects.exclude(state=HostState.RETIRED)
+    for resource_class, amount in resources.items():
+        room = Inventory.objects.filter(host=OuterRef("pk"), resource_class=resource_class, total__gte=amount)
+        hosts = hosts.filter(Exists(room))
+    for trait in traits:
+        hosts = hosts.filter(traits__name=trait)
+    return hosts.exists()

@@ -12,6 +12,7 @@ from jsonschema.exceptions import SchemaError
 
 from catalog.offerings.errors import ManifestInvalid, NarrowingInvalid
 from catalog.offerings.schemas import Schema, narrowed, validator
+from catalog.offerings.stacks import wrong_isolation, wrong_roles
 
 SCHEMA_FILE = "manifest.schema.json"
 
@@ -95,6 +96,8 @@ def _beyond_schema(folder: Path, document: dict[str, Any]) -> dict[str, str]:
         if plan["slug"] in seen:
             wrong[f"plans.{number}.slug"] = _("Another plan has this slug.")
         seen.add(plan["slug"])
+        contradictions = wrong_isolation(plan) | wrong_roles(plan)
+        wrong |= {f"plans.{number}.{place}": what for place, what in contradictions.items()}
         if not any(place.startswith("parameters") for place in wrong):
             try:
                 narrowed(parameters, plan["parameters"])

@@ -13,6 +13,7 @@ from catalog.offerings.errors import ManifestVersionReused, PlanUnavailable
 from catalog.offerings.manifests import Manifest, read_all
 from catalog.offerings.models import Offering, OfferingVersion, Plan, Publication
 from catalog.offerings.schemas import Schema, narrowed, with_defaults
+from catalog.offerings.stacks import isolation_of
 from catalog.tenancy.policy import Action, Actor, require
 
 
@@ -91,6 +92,8 @@ def _load_plan(offering: Offering, version: OfferingVersion, said: Mapping[str, 
     built = {
         "version": version,
         "topology": said["topology"],
+        "isolation": isolation_of(said),
+        "roles": said.get("roles", []),
         "resources": said["resources"],
         "traits": said["traits"],
     }

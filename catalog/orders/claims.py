@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from catalog.audit.gate import Happening, append_events
@@ -17,6 +17,7 @@ from catalog.instances import services as instances
 from catalog.instances.models import ServiceInstance
 from catalog.ipam import services as ipam
 from catalog.offerings.models import Plan
+from catalog.orders import outlook
 from catalog.orders.models import Order, OrderEvent
 from catalog.orders.states import OrderKind, OrderState
 from catalog.orders.transitions import move_order
@@ -24,7 +25,6 @@ from catalog.placement import services as placement
 from catalog.placement.claiming import Placed
 from catalog.placement.errors import NoCapacity
 from catalog.placement.members import Member, Spread, members_of
-from catalog.placement.models import Allocation
 from catalog.pool.models import Host
 from catalog.pool.states import HostState
 from catalog.quotas import services as quotas
@@ -37,29 +37,37 @@ LONG_WAIT = timedelta(hours=24)
 _FLOW_OF_KIND = {OrderKind.CREATE: "provision", OrderKind.DECOMMISSION: "decommission"}
 
 
-def claim(order: Order, instance: ServiceInstance, *, actor: Actor, now: datetime) -> Host:
+def claim(order: Order, instance: ServiceInstance, *, actor: Actor, now: datetime, explain: bool = True) -> Host:
     """Claim what the plan needs for a pending instance.
+
+    :param explain: say in a refusal why there is no room, what would make some, and when some may come.
+    :returns: the host of its first member.
 
     :raises QuotaExceeded: the affiliate would hold more than it may.
     :raises NothingToBorrow: it would hold more than it is guaranteed, and others leave too little idle.
-    :raises NoCapacity: no host fits; says why and, where it can be told, when one will. Or an order just placed would borrow
-        what others have waited for longer than :data:`LONG_WAIT`.
+    :raises IsolationTooWeak: it will hold data that may not stand on a host which affiliates share.
+    :raises NoCapacity: no host fits. Or an order just placed would borrow what others have waited for longer than
+        :data:`LONG_WAIT`.
     :raises PortsExhausted: the host has no free port in the plan's range.
     """
     plan = order.plan
     members = members_of(plan)
     checked = quotas.check_and_lock(order.tenant, _at_once(plan, members), zone=order.zone, now=now)
-    parts = placement.place_all(
-        instance,
-        members,
-        isolation=plan.isolation,
-        tenant=order.tenant,
-        zone=order.zone,
-        data_class=order.data_class,
-        until=now + timedelta(seconds=order.lease_seconds),
-        now=now,
-        actor=actor,
-    )
+    try:
+        parts = placement.place_all(
+            instance,
+            members,
+            isolation=plan.isolation,
+            tenant=order.tenant,
+            zone=order.zone,
+            data_class=order.data_class,
+            until=now + timedelta(seconds=order.lease_seconds),
+            now=now,
+            actor=actor,
+            explain=explain,
+        )
+    except NoCapacity as refusal:
+        raise outlook.explained(order, refusal, now=now) from refusal
     borrowed = _borrow(instance, parts, checked=checked, now=now)
     if borrowed and order.state != OrderState.WAITING_CAPACITY and long_waiting(order, now).exists():
         raise NoCapacity(
@@ -112,19 +120,6 @@ def long_waiting(order: Order, now: datetime) -> "QuerySet[Order]":
     if order.zone is not None:
         waiting = waiting.filter(Q(zone__isnull=True) | Q(zone=order.zone))
     return waiting
-
-
-def room_from(order: Order) -> datetime | None:
-    """When the first host open to the order comes free as a whole: the last lease on it ends. None where no lease tells."""
-    standing = Allocation.objects.filter(released_at__isnull=True)
-    if order.zone is not None:
-        standing = standing.filter(host__zone=order.zone)
-    else:
-        standing = standing.filter(Q(host__zone__tenant__isnull=True) | Q(host__zone__tenant=order.tenant_id))
-    hosts = standing.values("host").annotate(
-        ends=Max("instance__lease__ends_at"), without=Count("pk", filter=Q(instance__lease__isnull=True))
-    )
-    return hosts.filter(without=0).order_by("ends").values_list("ends", flat=True).first()
 
 
 def dispatch_attempt(

@@ -27,13 +27,16 @@ from catalog.orders.models import Order, OrderEvent
 from catalog.orders.states import ORDER, OrderKind, OrderState
 from catalog.orders.transitions import FLOW, move_order
 from catalog.placement.selectors import locate_rows
+from catalog.pool import services as pool
 from catalog.pool.models import Host
-from catalog.pool.services import move_host
 from catalog.pool.states import HostState
 
 _AT_WORK = frozenset({OrderState.DISPATCHED, OrderState.RUNNING, OrderState.CANCELLING})
 FIRST_BACKOFF = timedelta(seconds=5)
 LONGEST_BACKOFF = timedelta(minutes=10)
+
+_SAYS_NOTHING_OF_HOST = frozenset({"cancelled", "run-lost"})
+"""Codes of ends that are not the host's doing."""
 
 
 def _locked(order_id: uuid.UUID, attempt: int) -> tuple[Order, ServiceInstance]:
@@ -45,6 +48,10 @@ def _locked(order_id: uuid.UUID, attempt: int) -> tuple[Order, ServiceInstance]:
     if order.attempt != attempt or order.state not in _AT_WORK or order.instance_id is None:
         raise Superseded(order=str(order_id), attempt=attempt, state=order.state)
     return order, lock_one(ServiceInstance, order.instance_id)
+
+
+def _hosts_of(instance: ServiceInstance) -> list[uuid.UUID]:
+    return list(locate_rows(instance.pk).values_list("pk", flat=True))
 
 
 def begin(order_id: uuid.UUID, attempt: int, flow_run_id: uuid.UUID | None, now: datetime) -> Assignment:
@@ -59,9 +66,9 @@ def begin(order_id: uuid.UUID, attempt: int, flow_run_id: uuid.UUID | None, now:
             order.undoing = True
         if instance.state == InstanceState.PENDING:
             instances.move_instance(instance, InstanceState.PROVISIONING, actor=FLOW, now=now)
-        for host in lock_all(Host, locate_rows(instance.pk).values_list("pk", flat=True)):
+        for host in lock_all(Host, _hosts_of(instance)):
             if host.state == HostState.RESERVED:
-                move_host(host, HostState.IN_USE, actor=FLOW, now=now, proven_clean=False)
+                pool.move_host(host, HostState.IN_USE, actor=FLOW, now=now, proven_clean=False)
         order.instance = instance
         return assignment_of(order, order.deadline or now + ORDER.deadlines[OrderState.RUNNING])
 
@@ -82,7 +89,9 @@ def record(order_id: uuid.UUID, attempt: int, entries: Sequence[Happening], now:
 def enter_undo(order_id: uuid.UUID, attempt: int, *, code: str, detail: str, now: datetime) -> None:
     """Building failed or is to be cancelled: what follows in this attempt takes down. Raises Superseded."""
     with transaction.atomic():
-        order, _instance = _locked(order_id, attempt)
+        order, instance = _locked(order_id, attempt)
+        if code not in _SAYS_NOTHING_OF_HOST:
+            pool.build_ended(_hosts_of(instance), ok=False, now=now)
         Order.objects.filter(pk=order.pk).update(undoing=True, tries=1, failure_code=code, failure_detail=detail[:1000])
         append_events(
             order,
@@ -103,6 +112,7 @@ def succeed_create(order_id: uuid.UUID, attempt: int, *, outputs: dict[str, Any]
         order, instance = _locked(order_id, attempt)
         if order.state == OrderState.CANCELLING:
             raise CancelRequested()
+        pool.build_ended(_hosts_of(instance), ok=True, now=now)
         instances.move_instance(
             instance, InstanceState.ACTIVE, actor=FLOW, now=now, outputs=outputs, active_at=now, state_reason=""
         )
@@ -151,7 +161,10 @@ def settle_decommission(order: Order, instance: ServiceInstance, *, evidence: di
 def attempt_failed(order_id: uuid.UUID, attempt: int, *, code: str, detail: str, now: datetime) -> None:
     """This attempt ended with something still standing: another follows, or the order is failed_dirty. Raises Superseded."""
     with transaction.atomic():
-        order, _instance = _locked(order_id, attempt)
+        order, instance = _locked(order_id, attempt)
+        building = order.kind == OrderKind.CREATE and order.state == OrderState.RUNNING and not order.undoing
+        if building and code not in _SAYS_NOTHING_OF_HOST:
+            pool.build_ended(_hosts_of(instance), ok=False, now=now)
         dispatch.finish("order", order_id, attempt, ok=False, outcome=code, now=now)
         next_attempt(order, code=code, detail=detail, now=now)
 

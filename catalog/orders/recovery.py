@@ -158,9 +158,10 @@ def admit_waiting(now: datetime, report: Report) -> None:
                 waiting.tell(order, waiting.behind(), place=place, of=len(line), now=now)
                 continue
             try:
-                services.claim_and_dispatch(order, actor=RECONCILER, now=now)
+                again = waiting.explained_again(order, now)
+                services.claim_and_dispatch(order, actor=RECONCILER, now=now, explain=again)
             except (NoCapacity, NothingToBorrow, QuotaExceeded, PortsExhausted) as error:
-                said = waiting.reason(error, waiting.recall(order, error, now=now))
+                said = waiting.reason(order, error, waiting.recall(order, error, now=now), now=now)
                 waiting.tell(order, said, place=place, of=len(line), now=now)
                 if order.state_since < now - claims.LONG_WAIT and not isinstance(error, QuotaExceeded):
                     closed.append(order)

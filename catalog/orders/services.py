@@ -39,7 +39,7 @@ from catalog.orders.rules import needs_approval
 from catalog.orders.states import OrderKind, OrderState
 from catalog.orders.transitions import ENDS, move_order
 from catalog.placement.errors import NoCapacity
-from catalog.placement.services import locate
+from catalog.placement.services import locate, refuse_weak_isolation
 from catalog.pool.models import Zone
 from catalog.quotas import recalls
 from catalog.quotas.errors import NothingToBorrow
@@ -117,8 +117,8 @@ def place(
     :param lease_seconds: how long the service may stay, as the lease policy allows; None for its default.
     :param wait_for_capacity: stand in line when the pool is full, instead of being refused.
     :raises ProjectUnknown, ProjectEnded, PlanUnavailable, ParametersInvalid, NameInvalid, NameTaken, ZoneUnknown, LeaseTooShort,
-        LeaseTooLong, LeaseOutlivesProject, IdempotencyKeyReused, QuotaExceeded, NothingToBorrow, NoCapacity: nothing has
-        changed.
+        LeaseTooLong, LeaseOutlivesProject, IdempotencyKeyReused, IsolationTooWeak, QuotaExceeded, NothingToBorrow, NoCapacity:
+        nothing has changed.
     """
     try:
         require(actor, Action.ORDER, project.tenant_id)
@@ -162,6 +162,7 @@ def place(
                 created_at=now,
                 state_since=now,
             )
+            refuse_weak_isolation(wanted.isolation, order.data_class)
             order.content_hash = _shown_to_approver(order)
             order.save(force_insert=True)
             move_order(order, OrderState.SUBMITTED, actor=actor, now=now)
@@ -186,20 +187,21 @@ def _approved(order: Order, *, actor: Actor, now: datetime, data: dict[str, Any]
         recall = waiting.recall(order, error, now=now)
         if recall is None and not order.wait_for_capacity:
             raise
-        said = waiting.reason(error, recall)
+        said = waiting.reason(order, error, recall, now=now)
         move_order(order, OrderState.WAITING_CAPACITY, actor=actor, now=now, data=said, explanation={"waiting": said})
 
 
-def claim_and_dispatch(order: Order, *, actor: Actor, now: datetime) -> None:
+def claim_and_dispatch(order: Order, *, actor: Actor, now: datetime, explain: bool = True) -> None:
     """Claim what an approved or waiting order needs, and open its first attempt. Nothing has changed after a refusal.
 
-    :raises QuotaExceeded, NothingToBorrow, NoCapacity, PortsExhausted: as :func:`catalog.orders.claims.claim`.
+    :param explain: as :func:`catalog.orders.claims.claim`.
+    :raises QuotaExceeded, NothingToBorrow, NoCapacity, IsolationTooWeak, PortsExhausted: as there.
     """
     assert order.instance is not None  # create orders are born with their instance
     with transaction.atomic():
         if order.state == OrderState.WAITING_CAPACITY:
             recalls.finish(order.pk, now=now)
-        claims.claim(order, order.instance, actor=actor, now=now)
+        claims.claim(order, order.instance, actor=actor, now=now, explain=explain)
         if order.state == OrderState.WAITING_CAPACITY:
             recalls.call_off(order.pk, now=now, actor=waiting.LENDER)
         claims.dispatch_attempt(order, actor=actor, now=now, tries=1)

@@ -1,7 +1,7 @@
 """Orders that wait for room: why, in which place of the line, and when there will be some."""
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils.timezone import localtime
@@ -9,6 +9,8 @@ from django.utils.translation import gettext as _
 
 from catalog.audit.gate import Happening, append_events
 from catalog.common.errors import DomainError
+from catalog.common.isolation import Isolation
+from catalog.orders import outlook
 from catalog.orders.models import Order, OrderEvent
 from catalog.placement.errors import NoCapacity
 from catalog.quotas.line import Request, stand_in_line
@@ -19,27 +21,53 @@ from catalog.tenancy.policy import system
 
 LENDER = system("lending")
 
+EXPLAIN_EVERY = timedelta(seconds=60)
+"""So often it is looked again why an order still waits."""
+
 
 def recall(order: Order, refusal: DomainError, *, now: datetime) -> Recall | None:
     """Get back for an order what its affiliate is guaranteed, where it did not fit because others borrowed it.
 
     :returns: the recall; None where nothing is to be got back, so the refusal stands.
     """
-    if not isinstance(refusal, NoCapacity):
-        return None
     plan = order.plan
+    if not isinstance(refusal, NoCapacity) or plan.roles or plan.isolation == Isolation.GROUP:
+        # What comes back is a host, for one affiliate: no stack fits on one, and a shared host is nobody's.
+        return None
     need = Need(
         order.pk, order.tenant, plan.resources, plan.traits, plan.topology == plan.Topology.DEDICATED, order.zone
     )  # fmt: skip
     return recall_for(need, now=now, actor=LENDER)
 
 
-def reason(refusal: DomainError, recalled: Recall | None) -> dict[str, Any]:
-    """Why an order waits, in words, and from when there is room for it where that is known (``room_at``, ISO 8601)."""
-    if recalled is None:
-        return {"why": str(refusal.detail), "room_at": None}
-    said = _("Others use what your affiliate is guaranteed. It was recalled for this order; there is room from %s.")
-    return {"why": said % f"{localtime(recalled.room_at):%F %R %Z}", "room_at": recalled.room_at.isoformat()}
+def explained_again(order: Order, now: datetime) -> bool:
+    """Whether it is time to look again why a waiting order does not fit; that counts the pool."""
+    told = order.explanation.get("waiting", {}).get("told_at")
+    return told is None or now - datetime.fromisoformat(told) >= EXPLAIN_EVERY
+
+
+def reason(order: Order, refusal: DomainError, recalled: Recall | None, *, now: datetime) -> dict[str, Any]:
+    """Why an order waits, and from when there is room for it where that is sure (``room_at``, ISO 8601).
+
+    ``why`` is in the words of the moment; ``explanation`` says the same as data, for readers of another language, with when
+    room may come. Where nobody looked for a reason this time, the last one stands.
+    """
+    if recalled is not None:
+        said = _("Others use what your affiliate is guaranteed. It was recalled for this order; there is room from %s.")
+        return {"why": said % f"{localtime(recalled.room_at):%F %R %Z}", "room_at": recalled.room_at.isoformat()}
+    before = order.explanation.get("waiting", {})
+    if isinstance(refusal, NoCapacity) and refusal.explanation is None and "explanation" in before:
+        return {name: before[name] for name in ("why", "room_at", "told_at", "explanation")}
+    told: dict[str, Any] = {"why": str(refusal.detail), "room_at": None}
+    if refusal.explanation is not None:
+        told |= {"told_at": now.isoformat(), "explanation": dict(refusal.explanation)}
+    return told
+
+
+def why_said(waiting: Mapping[str, Any]) -> str:
+    """Why an order waits, in the reader's language as far as it is known as data."""
+    explanation = waiting.get("explanation")
+    return outlook.said(explanation) if explanation else str(waiting.get("why", ""))
 
 
 def behind() -> dict[str, Any]:

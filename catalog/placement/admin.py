@@ -12,8 +12,10 @@ class AllocationAdmin(PolicyAdmin):
     """Who holds how much of what."""
 
     readers = Action.VIEW_POOL
-    list_display = ("host", "resource_class", "amount", "instance", "created_at", "released_at")
-    list_filter = ("resource_class", ("released_at", admin.EmptyFieldListFilter))
+    list_display = (
+        "host", "resource_class", "amount", "instance", "member", "isolation", "data_class", "created_at", "released_at",
+    )  # fmt: skip
+    list_filter = ("resource_class", "isolation", "data_class", ("released_at", admin.EmptyFieldListFilter))
     list_select_related = ("host", "instance")
     search_fields = ("host__name", "instance__name", "instance__unit")
     ordering = ("-id",)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Count, F, Q, QuerySet, Sum
 
 from catalog.common.isolation import Isolation
 from catalog.placement.models import Allocation, Holding
@@ -83,8 +83,29 @@ def _hosts() -> list[Drift]:
     found += [Drift(f"instances on whole host {row['host__name']}", "1", str(row["instances"])) for row in shared]
     unheld = alone.filter(host__holder__isnull=True).values_list("host__name", flat=True).distinct()
     found += [Drift(f"holder of host {name}", "the tenant of its allocations", "nobody") for name in unheld]
+    found += _shared_by_affiliates(open_)
     idle = Host.objects.filter(state=HostState.RESERVED).exclude(allocations__in=open_).values_list("name", flat=True)
     found += [Drift(f"host {name} is reserved", "an open allocation", "none") for name in idle]
+    return found
+
+
+def _shared_by_affiliates(open_: "QuerySet[Allocation]") -> list[Drift]:
+    """Only what was sold so stands on a host that affiliates share, and nothing that was sold so stands anywhere else."""
+    group = Isolation.GROUP
+    astray = open_.filter(Q(host__sharing=group) & ~Q(isolation=group) | ~Q(host__sharing=group) & Q(isolation=group))
+    found = [
+        Drift(f"sharing of host {name} under {instance}", promised, sharing)
+        for name, instance, promised, sharing in astray.values_list(
+            "host__name", "instance__name", "isolation", "host__sharing"
+        ).distinct()
+    ]
+    whole = open_.filter(
+        Q(host__exclusive=True) & ~Q(isolation="dedicated") | Q(host__exclusive=False, isolation="dedicated")
+    )
+    found += [
+        Drift(f"host {name} held as a whole", str(isolation == Isolation.DEDICATED), str(exclusive))
+        for name, isolation, exclusive in whole.values_list("host__name", "isolation", "host__exclusive").distinct()
+    ]
     return found
 
 

@@ -66,7 +66,7 @@ class Claim:
         """
         slugs = {zone.pk: zone.slug for zone in zones}
         sound = Sound(self.now)
-        lists = _Shortlists(self, zones, sound)
+        lists = Shortlists(self.bundles, zones, opens(self.isolation, self.tenant.pk), sound)
         while True:
             try:
                 choices = assign(self.bundles, lists.of, sound=sound)
@@ -164,20 +164,20 @@ class Claim:
         add_holdings(self.tenant, held)
 
 
-class _Shortlists:
+class Shortlists:
     """The candidates of each kind of bundle, read once and again only when they are used up."""
 
-    def __init__(self, claim: Claim, zones: Sequence[Zone], sound: Sound) -> None:
-        self.claim, self.zones, self.sound = claim, zones, sound
-        self.whom = opens(claim.isolation, claim.tenant.pk)
-        branches = max(1, len(zones) * len(self.whom))
-        self.limit = max(FEWEST, CANDIDATES // branches) + len(claim.bundles) - 1
+    def __init__(
+        self, bundles: Sequence[Bundle], zones: Sequence[Zone], whom: Sequence[uuid.UUID], sound: Sound
+    ) -> None:
+        self.bundles, self.zones, self.whom, self.sound = bundles, zones, whom, sound
+        self.limit = max(FEWEST, CANDIDATES // max(1, len(zones) * len(whom))) + len(bundles) - 1
         self.known: dict[int, list[Candidate]] = {}
         self.missed: set[uuid.UUID] = set()
 
     def of(self, bundle: Bundle) -> list[Candidate]:
         """Hosts with room for the bundle, without those that could not be had."""
-        place = next(number for number, each in enumerate(self.claim.bundles) if each.wanted == bundle.wanted)
+        place = next(number for number, each in enumerate(self.bundles) if each.wanted == bundle.wanted)
         if place not in self.known:
             self.known[place] = self._read(bundle)
         return [each for each in self.known[place] if each.host_id not in self.missed]
@@ -186,7 +186,7 @@ class _Shortlists:
         """Read again beyond what could not be had; whether that brings anything new."""
         seen = {each.host_id for known in self.known.values() for each in known}
         for place in list(self.known):
-            self.known[place] = self._read(self.claim.bundles[place])
+            self.known[place] = self._read(self.bundles[place])
         return bool({each.host_id for known in self.known.values() for each in known} - seen)
 
     def _read(self, bundle: Bundle) -> list[Candidate]:

@@ -8,7 +8,9 @@ from catalog.common.errors import DomainError
 class NoCapacity(DomainError):
     """No host can take the claim.
 
-    ``context["filters"]`` lists each filter and how many hosts it left; ``context["member"]`` names the member that found none.
+    ``context["filters"]`` lists each filter and how many hosts it left, ``context["wanted"]`` what was to stand on one host, and
+    ``context["member"]`` names the member that found none; all are missing where nobody asked for a reason. ``explanation`` says
+    the same as data for a reader, with what would make room, where that was looked for.
     """
 
     code = "no-capacity"

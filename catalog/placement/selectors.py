@@ -17,7 +17,6 @@ from catalog.placement.filters import (
     OpenToAffiliate,
     ZoneRule,
     described,
-    opens,
     place_of,
     room_rules,
 )
@@ -151,16 +150,6 @@ def why_not(
         rows = each.narrow(rows)
         filters.append({**described(each), "left": rows.count() if filters[-1]["left"] else 0})
     return filters
-
-
-def has_room(
-    wanted: Wanted, *, tenant: Tenant, zone: Zone | None, isolation: str, data_class: str | None = None
-) -> bool:
-    """Whether a host has room for ``wanted`` at this moment; nothing is promised."""
-    whom = opens(isolation, tenant.pk)
-    return any(
-        candidates(wanted, zones=[each], open_to=whom, limit=1) for each in zones_for(tenant, zone, data_class)
-    )  # fmt: skip
 
 
 def locate_rows(instance_id: uuid.UUID) -> "QuerySet[Host]":

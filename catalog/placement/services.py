@@ -13,12 +13,12 @@ from catalog.common.data import DataClass
 from catalog.common.isolation import Isolation
 from catalog.common.locks import lock, lock_all
 from catalog.instances.models import ServiceInstance
-from catalog.placement.claiming import Claim, Placed, add_holdings, each_class
+from catalog.placement.claiming import Claim, Placed, Shortlists, add_holdings, each_class
 from catalog.placement.errors import IsolationTooWeak, NoCapacity, NotPlaced
-from catalog.placement.filters import PROTECTED, Apart, described
+from catalog.placement.filters import PROTECTED, Apart, Sound, described, opens
 from catalog.placement.members import Bundle, Member, Spread, between, bundles
 from catalog.placement.models import Allocation
-from catalog.placement.search import NoneLeft
+from catalog.placement.search import NoneLeft, assign
 from catalog.placement.selectors import locate_rows, why_not, zones_for
 from catalog.placement.words import why_not_said, with_words
 from catalog.pool.models import Host, Inventory, Zone
@@ -64,6 +64,7 @@ def place_all(
     until: datetime | None = None,
     now: datetime,
     actor: Actor,
+    explain: bool = True,
 ) -> list[Placed]:
     """Claim room for every member of ``instance`` or for none, in the caller's transaction.
 
@@ -76,6 +77,7 @@ def place_all(
     :param zone: only there; None for any zone open to the tenant.
     :param data_class: what it will hold; its zone must be one that may hold that.
     :param until: when its lease will end, as far as that is known.
+    :param explain: count for a refusal how many hosts each filter left, which costs the more the larger the pool.
     :returns: one for each member, in their order.
     :raises IsolationTooWeak: nothing has changed.
     :raises NoCapacity: some member finds no host; nothing has changed.
@@ -94,12 +96,37 @@ def place_all(
                 stuck = none
             else:
                 return [by_name[member.name] for member in members]
+    if not explain:
+        raise NoCapacity()
     bundle = stuck.bundle if stuck else wanted[0]
     filters = why_not(bundle.wanted, tenant=tenant, zone=zone, isolation=isolation, data_class=data_class)
     if stuck is not None and stuck.apart and filters[-1]["left"]:
         filters.append({**described(Apart()), "left": 0})
     said = why_not_said(filters) + " " + _("Choose a smaller plan or another zone, or try again later.")
-    raise NoCapacity(said, filters=with_words(filters), member=bundle.members[0].name)
+    raise NoCapacity(said, filters=with_words(filters), wanted=bundle.wanted, member=bundle.members[0].name)
+
+
+def would_fit(
+    members: Sequence[Member],
+    *,
+    isolation: str,
+    tenant: Tenant,
+    zone: Zone | None,
+    data_class: str = DataClass.INTERNAL,
+    now: datetime,
+) -> bool:
+    """Whether :func:`place_all` would find room at this moment. Reads only; nothing is promised."""
+    if isolation == Isolation.GROUP and data_class in PROTECTED:
+        return False
+    wanted, sound = bundles(members, whole=isolation == Isolation.DEDICATED), Sound(now)
+    for together in _fields(zones_for(tenant, zone, data_class), wanted):
+        lists = Shortlists(wanted, together, opens(isolation, tenant.pk), sound)
+        try:
+            assign(wanted, lists.of, sound=sound)
+        except NoneLeft:
+            continue
+        return True
+    return False
 
 
 def _fields(zones: Sequence[Zone], wanted: Sequence[Bundle]) -> list[list[Zone]]:

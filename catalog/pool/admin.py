@@ -47,9 +47,10 @@ class HostPage(PolicyAdmin):
 
     readers = Action.VIEW_POOL
     list_display = (
-        "name", "zone", "state", "holder", "exclusive", "proven_clean", "generation", "address", "last_seen_at", "state_reason",
+        "name", "zone", "state", "holder", "sharing", "exclusive", "failed_builds", "proven_clean", "generation", "address",
+        "last_seen_at", "state_reason",
     )  # fmt: skip
-    list_filter = ("state", "zone", "proven_clean", "holder")
+    list_filter = ("state", "zone", "sharing", "proven_clean", "holder")
     list_select_related = ("zone", "holder")
     search_fields = ("name", "address", "holder__slug")
 

@@ -4,7 +4,7 @@ import ipaddress
 import json
 import uuid
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -17,7 +17,7 @@ from catalog.audit.gate import Happening, append_events, move
 from catalog.audit.services import record
 from catalog.common.crypto import sign, signed
 from catalog.common.isolation import Isolation
-from catalog.common.locks import lock_one
+from catalog.common.locks import lock_all, lock_one
 from catalog.pool.errors import (
     AddressInvalid,
     BaselineMissing,
@@ -324,6 +324,15 @@ def unanswered(host: Host, *, now: datetime, actor: Actor) -> None:
             reason = f"did not answer {locked.failed_checks + 1} checks in a row"
             move_host(locked, HostState.MISSING, actor=actor, now=now, reason=reason)
     host.refresh_from_db()
+
+
+def build_ended(hosts: Iterable[uuid.UUID], *, ok: bool, now: datetime) -> None:
+    """A build on these hosts, which the caller has locked or may lock, went well or failed; placement asks for it."""
+    held = Host.objects.filter(pk__in=[host.pk for host in lock_all(Host, hosts)])
+    if ok:
+        held.filter(failed_builds__gt=0).update(failed_builds=0, build_failed_at=None)
+    else:
+        held.update(failed_builds=F("failed_builds") + 1, build_failed_at=now)
 
 
 def _where_books_say(host: Host) -> tuple[str, dict[str, Any]]:

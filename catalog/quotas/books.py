@@ -69,7 +69,9 @@ def _loans() -> list[Drift]:
 
 def _ports() -> list[Drift]:
     held = Endpoint.objects.filter(released_at__isnull=True).select_related("address", "instance")
-    placed = Allocation.objects.filter(instance=OuterRef("instance"), released_at__isnull=True)
+    placed = Allocation.objects.filter(
+        instance=OuterRef("instance"), member=OuterRef("member"), released_at__isnull=True
+    )  # fmt: skip
     astray = held.exclude(Exists(placed.filter(host=OuterRef("address__host")))).annotate(host=F("address__host__name"))
     return [
         Drift(f"port {each} of {each.instance.name}", f"an allocation on host {each.host}", "none") for each in astray

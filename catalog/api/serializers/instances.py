@@ -88,6 +88,7 @@ class Endpoint(serializers.Serializer[Any]):
 
     address = serializers.IPAddressField(source="address.address")
     port = serializers.IntegerField()
+    member = serializers.CharField(help_text=_("Which part of the service answers there."))
 
 
 class Instance(serializers.Serializer[Any]):

@@ -5,17 +5,37 @@ from typing import Any
 from rest_framework import serializers
 
 from catalog.api.serializers.texts import Translated
+from catalog.common.isolation import Isolation
 from catalog.offerings import services
 from catalog.offerings.models import Plan as PlanRow
 from catalog.orders.rules import needs_approval
 
 
+class Role(serializers.Serializer[Any]):
+    """Members of a stack that are alike. ``spread`` says how far they stand from each other and from those of ``apart_from``."""
+
+    name = serializers.CharField()
+    count = serializers.IntegerField()
+    resources = serializers.DictField(child=serializers.IntegerField(), help_text="of each member")
+    traits = serializers.ListField(child=serializers.CharField(), default=list)
+    spread = serializers.ChoiceField(choices=("none", "host", "zone"), default="none")
+    apart_from = serializers.ListField(child=serializers.CharField(), default=list)
+    together_with = serializers.CharField(
+        default="", help_text="a role whose member of the same number shares its host"
+    )
+
+
 class Plan(serializers.Serializer[Any]):
-    """A size and price. ``resources`` are amounts of one host; times are in seconds."""
+    """A size and price. ``resources`` are amounts of all ``roles`` together; a plan without roles stands on one host.
+
+    Times are in seconds.
+    """
 
     slug = serializers.CharField()
     name = Translated("name")
     topology = serializers.ChoiceField(choices=PlanRow.Topology.choices)
+    isolation = serializers.ChoiceField(choices=Isolation.choices, help_text="who may stand on the same host")
+    roles = Role(many=True)
     resources = serializers.DictField(child=serializers.IntegerField())
     price_krw_month = serializers.IntegerField()
     usual_seconds = serializers.SerializerMethodField(help_text="from the order to a verified service, as a rule")

@@ -1,5 +1,6 @@
 """Orders and what happens to them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -8,7 +9,10 @@ from rest_framework import serializers
 from catalog.api.fields import FreeObject, Page, QueryWhole, Strict, Text, Whole
 from catalog.api.serializers.texts import ProjectName
 from catalog.orders.models import Approval as ApprovalRow
+from catalog.orders.models import Order as OrderRow
 from catalog.orders.states import OrderKind, OrderState
+from catalog.orders.waiting import why_said
+from catalog.placement.words import why_here_said
 
 LONGEST = 9_000_000_000
 """More seconds than any lease lasts, and few enough for every database."""
@@ -95,10 +99,25 @@ class Approval(serializers.Serializer[Any]):
 class InLine(serializers.Serializer[Any]):
     """Why an order waits for room. ``place`` is null until the line was first gone through, seconds after it began to wait."""
 
-    why = serializers.CharField()
+    why = serializers.SerializerMethodField(help_text=_("With what would make room, and when some may come by itself."))
     room_at = serializers.DateTimeField(allow_null=True, help_text=_("When there is room, where that is known."))
+    expected_at = serializers.DateTimeField(
+        source="explanation.outlook.expected_at",
+        allow_null=True,
+        default=None,
+        help_text=_("When room may come by itself: from leases that end, and how long wipes take."),
+    )
+    filters = serializers.ListField(
+        source="explanation.filters",
+        child=serializers.DictField(),
+        default=list,
+        help_text=_("What a host must be, and how many hosts each leaves."),
+    )
     place = serializers.IntegerField(allow_null=True, default=None, help_text=_("1: the next to be served."))
     of = serializers.IntegerField(allow_null=True, default=None, help_text=_("How many wait."))
+
+    def get_why(self, waiting: Mapping[str, Any]) -> str:
+        return why_said(waiting)
 
 
 class OrderDetail(Order):
@@ -109,9 +128,15 @@ class OrderDetail(Order):
     content_hash = serializers.CharField()
     manifest_version = serializers.CharField()
     git_revision = serializers.CharField()
-    explanation = FreeObject(help_text=_("Why it was placed where it was."))
+    explanation = serializers.SerializerMethodField(
+        help_text=_("Why it was placed where it was: rules and weights by code, and in words.")
+    )
     waiting = InLine(source="explanation.waiting", allow_null=True, default=None)
     approvals = Approval(many=True)
+
+    def get_explanation(self, order: OrderRow) -> dict[str, Any]:
+        said = {name: value for name, value in order.explanation.items() if name != "waiting"}
+        return {**said, "words": why_here_said(said)} if said else {}
 
 
 class Event(serializers.Serializer[Any]):

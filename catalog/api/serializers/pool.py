@@ -70,6 +70,9 @@ class Host(serializers.Serializer[Any]):
     owner = serializers.CharField(source="owner.slug", allow_null=True, default=None)
     holder = serializers.CharField(source="holder.slug", allow_null=True, default=None)
     exclusive = serializers.BooleanField()
+    sharing = serializers.CharField(
+        help_text=_("`group` while several affiliates use it side by side, else `affiliate`.")
+    )
     state = serializers.ChoiceField(choices=HostState.choices)
     state_reason = serializers.CharField()
     state_since = serializers.DateTimeField()
@@ -80,6 +83,7 @@ class Host(serializers.Serializer[Any]):
     inventories = Inventory(many=True)
     last_seen_at = serializers.DateTimeField(allow_null=True)
     failed_checks = serializers.IntegerField()
+    failed_builds = serializers.IntegerField(help_text=_("Builds that failed on it one after the other."))
     enrolled_at = serializers.DateTimeField()
 
     def get_traits(self, host: HostRow) -> list[str]:

@@ -46,8 +46,10 @@ def instances(request: PortalRequest) -> HttpResponse:
 def _connection(request: PortalRequest, found: ServiceInstance) -> dict[str, Any]:
     binding = current_binding(found)
     public = dict(binding.public) if binding is not None else {}
+    parts = found.endpoints.filter(released_at__isnull=True).select_related("address").order_by("member")
     return {
         "instance": found,
+        "members": parts if found.plan.roles else [],
         "rows": [(credential(name), value) for name, value in public.items()],
         "snippets": connection.lines(found.version.manifest, public),
         "binding": binding,

@@ -15,6 +15,8 @@ from catalog.orders import selectors, services
 from catalog.orders.models import Order, OrderEvent
 from catalog.orders.states import CANCELLABLE, OrderKind, OrderState
 from catalog.orders.transitions import ENDS
+from catalog.orders.waiting import why_said
+from catalog.placement.words import why_here_said, with_words
 from catalog.quotas.services import usage
 from catalog.tenancy.policy import Action, can
 from catalog.web import progress
@@ -80,7 +82,18 @@ def order(request: PortalRequest, order_id: uuid.UUID) -> HttpResponse:
     found = selectors.order_for(request.actor, order_id)
     events = selectors.events_after(found, 0, EVENTS)
     shown = _view(request, found, events)
-    return show(request, "order.html", "orders", lines=progress.lines(events), parameters=parameters(found), **shown)
+    waiting = found.explanation.get("waiting")
+    return show(
+        request,
+        "order.html",
+        "orders",
+        lines=progress.lines(events),
+        parameters=parameters(found),
+        why_waiting=why_said(waiting) if waiting else "",
+        filters=with_words((waiting or {}).get("explanation", {}).get("filters", ())),
+        why_here=why_here_said(found.explanation),
+        **shown,
+    )
 
 
 def parameters(found: Order) -> list[tuple[str, object]]:
