@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 from django.db import OperationalError, close_old_connections, connection, connections, transaction
 
+from catalog.common.isolation import Isolation
 from catalog.instances.models import ServiceInstance
 from catalog.ipam.models import Endpoint
-from catalog.ipam.services import claim_endpoint, release_endpoints
+from catalog.ipam.services import claim_endpoint, claim_endpoints, release_endpoints
 from catalog.placement.errors import NoCapacity
+from catalog.placement.members import Member, Spread
 from catalog.placement.models import Allocation, Holding
-from catalog.placement.services import place, release
-from catalog.pool.models import DISK_GB, MEMORY_MB, VCPU, Host, Inventory
+from catalog.placement.services import place, place_all, release
+from catalog.pool.models import ANYONE, DISK_GB, GROUP, MEMORY_MB, VCPU, Host, Inventory
 from catalog.pool.states import HostState
 from catalog.quotas.books import drift
 from catalog.quotas.errors import QuotaExceeded
@@ -141,6 +143,103 @@ def test_slices_and_whole_hosts_come_and_go_at_once(instances: list[ServiceInsta
     assert Inventory.objects.filter(free__lt=0).count() == 0
     for instance in ServiceInstance.objects.all():
         give_back(instance)
+    nothing_is_left()
+
+
+def claim_stack(instance: ServiceInstance, members: list[Member], *, isolation: str = Isolation.AFFILIATE) -> str:
+    try:
+        with transaction.atomic():
+            checked = check_and_lock(instance.tenant, SLICE, now=NOW)
+            placed = place_all(
+                instance, members, isolation=isolation, tenant=instance.tenant, zone=None, now=NOW, actor=TESTER
+            )
+            for each in placed:
+                borrow(instance, each.amounts, zone=each.host.zone_id, checked=checked, now=NOW)
+            hosts = {each.member.name: each.host for each in placed}
+            claim_endpoints(instance, hosts, port_range=(20000, 20099), now=NOW)
+    except (NoCapacity, QuotaExceeded) as refusal:
+        return refusal.code
+    return "placed"
+
+
+def alike(count: int, spread: Spread) -> list[Member]:
+    return [Member(SLICE, name=f"n-{n}", role="n", number=n, spread=spread) for n in range(1, count + 1)]
+
+
+def members_standing() -> Counter[Any]:
+    """Instance → how many of its members hold something."""
+    held = Allocation.objects.filter(released_at__isnull=True).values_list("instance", "member").distinct()
+    return Counter(instance for instance, _member in held)
+
+
+def test_stacks_are_placed_whole_or_not_at_all(instances: list[ServiceInstance]) -> None:
+    """Three slices each on hosts of their own, on a pool for fewer than half of them, chosen by all in another order."""
+    HostFactory.create_batch(12, zone=ZoneFactory(), vcpu=2, memory_mb=2000, disk_gb=20)
+    said = together(lambda number: claim_stack(instances[number], alike(3, Spread.HOST)))
+    assert set(said) == {"placed", "no-capacity"}
+    standing = members_standing()
+    assert len(standing) == said["placed"] >= 4
+    assert set(standing.values()) == {3}
+    hosts = Allocation.objects.filter(resource_class=VCPU).values_list("instance", "host")
+    assert len(set(hosts)) == len(hosts)
+    assert drift() == []
+    # Who was refused could not have been served: no affiliate has three hosts with room left, its own or clean ones.
+    for tenant in {each.tenant_id for each in instances}:
+        room = Inventory.objects.filter(resource_class=VCPU, free__gte=1, open_to__in=(tenant, ANYONE)).count()
+        refused = sum(each.tenant_id == tenant and each.pk not in standing for each in instances)
+        assert room < 3 or not refused
+    assert together(lambda number: give_back(instances[number])) == {"released": CLIENTS}
+    nothing_is_left()
+
+
+def test_stacks_slices_and_whole_hosts_come_and_go_at_once(instances: list[ServiceInstance]) -> None:
+    zones = ZoneFactory.create_batch(3)
+    for zone in zones:
+        HostFactory.create_batch(5, zone=zone, vcpu=3, memory_mb=3000, disk_gb=30)
+
+    def coming_and_going(number: int) -> str:
+        plan, project = instances[number].plan, instances[number].project
+        said = Counter[str]()
+        for turn in range(6):
+            instance = ServiceInstance.objects.create(
+                project=project, tenant_id=project.tenant_id, plan=plan, version=plan.version,
+                name=f"stack-{number}-{turn}", unit=f"k{number:05}{turn:06}", created_at=NOW, state_since=NOW,
+            )  # fmt: skip
+            match (number + turn) % 5:
+                case 0:
+                    said[claim(instance, whole=True)] += 1
+                case 1:
+                    said[claim_stack(instance, alike(3, Spread.ZONE))] += 1
+                case 2:
+                    said[claim_stack(instance, alike(2, Spread.HOST), isolation=Isolation.GROUP)] += 1
+                case 3:
+                    said[claim_stack(instance, alike(2, Spread.NONE), isolation=Isolation.DEDICATED)] += 1
+                case _:
+                    said[claim(instance)] += 1
+            if turn % 3 != 2:
+                give_back(instance)
+        assert set(said) <= {"placed", "no-capacity"}
+        return "done" if said["placed"] else "never placed"
+
+    together(coming_and_going)
+    assert drift() == []
+    assert set(members_standing().values()) <= {1, 2, 3}
+    for instance in ServiceInstance.objects.all():
+        give_back(instance)
+    nothing_is_left()
+
+
+def test_affiliates_fill_shared_hosts_side_by_side(instances: list[ServiceInstance]) -> None:
+    """Thirty slices of four affiliates fit exactly; what is left over is nobody's, and nobody stands there who did not choose to."""
+    HostFactory.create_batch(6, zone=ZoneFactory(), vcpu=5, memory_mb=5000, disk_gb=50)
+    said = together(lambda number: claim_stack(instances[number], alike(1, Spread.NONE), isolation=Isolation.GROUP))
+    assert said == {"placed": 30, "no-capacity": 2}
+    assert set(Host.objects.values_list("sharing", "holder")) == {(Isolation.GROUP, None)}
+    assert set(Inventory.objects.values_list("free", "open_to")) == {(0, GROUP)}
+    tenants = Allocation.objects.filter(resource_class=VCPU).values_list("host", "instance__tenant")
+    assert len(set(tenants)) > 6
+    assert drift() == []
+    assert together(lambda number: give_back(instances[number])) == {"released": CLIENTS}
     nothing_is_left()
 
 
