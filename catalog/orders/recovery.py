@@ -17,7 +17,7 @@ from catalog.orders import claims, services, waiting
 from catalog.orders.fulfilment import describe_lost_run, next_attempt, settle_decommission, settle_undone
 from catalog.orders.models import Order
 from catalog.orders.states import OrderKind, OrderState
-from catalog.placement.errors import NoCapacity
+from catalog.placement.errors import IsolationTooWeak, NoCapacity
 from catalog.placement.models import Allocation
 from catalog.pool.models import Host, WipeCertificate
 from catalog.pool.states import HostState
@@ -160,7 +160,7 @@ def admit_waiting(now: datetime, report: Report) -> None:
             try:
                 again = waiting.explained_again(order, now)
                 services.claim_and_dispatch(order, actor=RECONCILER, now=now, explain=again)
-            except (NoCapacity, NothingToBorrow, QuotaExceeded, PortsExhausted) as error:
+            except (NoCapacity, NothingToBorrow, QuotaExceeded, IsolationTooWeak, PortsExhausted) as error:
                 said = waiting.reason(order, error, waiting.recall(order, error, now=now), now=now)
                 waiting.tell(order, said, place=place, of=len(line), now=now)
                 if order.state_since < now - claims.LONG_WAIT and not isinstance(error, QuotaExceeded):

@@ -107,7 +107,7 @@ class Claim:
         chosen = {choice.candidate.host_id: choice.candidate for choice in choices}
         held = Host.objects.filter(pk__in=chosen).defer("facts")
         hosts = {host.pk: host for host in lock(held, skip_locked=skip_locked)}
-        missed = {pk for pk, candidate in chosen.items() if pk not in hosts or not _stands(hosts[pk], candidate)}
+        missed = {pk for pk, candidate in chosen.items() if pk not in hosts or not self._open(hosts[pk], candidate)}
         if missed:
             return [], frozenset(missed)
         free: dict[uuid.UUID, dict[str, int]] = {pk: {} for pk in hosts}
@@ -132,6 +132,15 @@ class Claim:
             return [], frozenset(missed)
         self._write([each for each, _choice in placed], amounts)
         return placed, frozenset()
+
+    def _open(self, host: Host, candidate: Candidate) -> bool:
+        """Whether the locked host still is what it was found as, and open to this claim: the last word on who stands where."""
+        now = open_to(host)
+        return (
+            now in opens(self.isolation, self.tenant.pk)
+            and now == candidate.open_to
+            and host.zone_id == candidate.zone_id
+        )
 
     @property
     def _whole(self) -> bool:
@@ -208,11 +217,6 @@ class _GaveUp(Exception):
     def __init__(self, missed: frozenset[uuid.UUID]) -> None:
         super().__init__()
         self.missed = missed
-
-
-def _stands(host: Host, candidate: Candidate) -> bool:
-    """Whether the locked host still is what it was found as."""
-    return open_to(host) == candidate.open_to and host.zone_id == candidate.zone_id
 
 
 def each_class(amounts: Mapping[str, int]) -> Case:

@@ -49,7 +49,7 @@ def has_traits(queryset: "QuerySet[Inventory]", traits: Sequence[str]) -> "Query
 def candidates(
     wanted: Wanted,
     *,
-    zones: Iterable[Zone],
+    zones: Sequence[Zone],
     open_to: Iterable[uuid.UUID],
     besides: frozenset[uuid.UUID] = frozenset(),
     limit: int,
@@ -77,7 +77,9 @@ def candidates(
             for rule in rules:
                 rows = rule.narrow(rows)
             parts.append(rows.order_by("free").values_list("host_id", flat=True)[:limit])
-    return looked_at(_all_of(parts))
+    # Between the two questions somebody may have taken a host; what it was found as no longer holds.
+    where = {zone.pk for zone in zones}
+    return [each for each in looked_at(_all_of(parts)) if each.open_to in whom and each.zone_id in where]
 
 
 def _all_of(parts: "Sequence[QuerySet[Inventory, uuid.UUID]]") -> list[uuid.UUID]:

@@ -90,7 +90,7 @@ def why_here_said(explanation: Told) -> list[str]:
 def _filter_line(told: Told) -> str:
     if "left" not in told:
         return _("It had to be: %s.") % filter_said(told)
-    return _("%(filter)s: %(left)d hosts left.") % {"filter": filter_said(told), "left": told["left"]}
+    return _("%(filter)s: %(left)d left.") % {"filter": filter_said(told), "left": told["left"]}
 
 
 def _weigher_lines(explanation: Told) -> list[str]:

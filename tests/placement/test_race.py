@@ -230,7 +230,7 @@ def test_stacks_slices_and_whole_hosts_come_and_go_at_once(instances: list[Servi
 
 
 def test_affiliates_fill_shared_hosts_side_by_side(instances: list[ServiceInstance]) -> None:
-    """Thirty slices of four affiliates fit exactly; what is left over is nobody's, and nobody stands there who did not choose to."""
+    """Thirty slices of four affiliates fit exactly, whoever they stand beside."""
     HostFactory.create_batch(6, zone=ZoneFactory(), vcpu=5, memory_mb=5000, disk_gb=50)
     said = together(lambda number: claim_stack(instances[number], alike(1, Spread.NONE), isolation=Isolation.GROUP))
     assert said == {"placed": 30, "no-capacity": 2}

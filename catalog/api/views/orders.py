@@ -23,7 +23,7 @@ from catalog.offerings.errors import ParameterForbidden, ParametersInvalid, Plan
 from catalog.orders import errors, selectors, services
 from catalog.orders.models import Order as OrderRow
 from catalog.orders.transitions import ENDS
-from catalog.placement.errors import NoCapacity
+from catalog.placement.errors import IsolationTooWeak, NoCapacity
 from catalog.quotas.errors import NothingToBorrow, QuotaExceeded
 from catalog.tenancy import selectors as tenancy
 from catalog.tenancy.models import Project
@@ -35,7 +35,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="The same key with the same request does one thing and answers alike, however often it is sent.",
 )
-_CLAIM = (QuotaExceeded, NothingToBorrow, NoCapacity, PortsExhausted)
+_CLAIM = (QuotaExceeded, NothingToBorrow, NoCapacity, IsolationTooWeak, PortsExhausted)
 
 
 def idempotency_key(request: Request) -> str | None:
