@@ -38,7 +38,12 @@ def zones_for(tenant: Tenant, zone: Zone | None, data_class: str | None = None) 
     """Where a tenant may be placed: its own local zones first, then the shared ones, each by name; or only ``zone``."""
     rules = zone_rules(tenant, zone, data_class)
     left = [each for each in Zone.objects.all() if all(rule.passes(place_of(each)) for rule in rules)]
-    return sorted(left, key=lambda each: (each.kind != Zone.Kind.LOCAL, each.slug))
+    return sorted(left, key=lambda each: (tier(each), each.slug))
+
+
+def tier(zone: Zone) -> int:
+    """Zones of a lower tier are filled first; those of one tier are compared host by host."""
+    return int(zone.kind != Zone.Kind.LOCAL)
 
 
 def has_traits(queryset: "QuerySet[Inventory]", traits: Sequence[str]) -> "QuerySet[Inventory]":

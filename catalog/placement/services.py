@@ -4,6 +4,7 @@ import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
 
 from django.db import transaction
 from django.db.models import F, QuerySet
@@ -19,7 +20,7 @@ from catalog.placement.filters import PROTECTED, Apart, Sound, described, opens
 from catalog.placement.members import Bundle, Member, Spread, between, bundles
 from catalog.placement.models import Allocation
 from catalog.placement.search import NoneLeft, assign
-from catalog.placement.selectors import locate_rows, why_not, zones_for
+from catalog.placement.selectors import locate_rows, tier, why_not, zones_for
 from catalog.placement.words import why_not_said, with_words
 from catalog.pool.models import Host, Inventory, Zone
 from catalog.pool.services import NOBODYS, move_host
@@ -136,8 +137,7 @@ def _fields(zones: Sequence[Zone], wanted: Sequence[Bundle]) -> list[list[Zone]]
         return [list(zones)]
     if pairs:
         return [[zone] for zone in zones]
-    tiers = ([zone for zone in zones if zone.kind == kind] for kind in (Zone.Kind.LOCAL, Zone.Kind.SHARED))
-    return [tier for tier in tiers if tier]
+    return [list(alike) for _tier, alike in groupby(zones, key=tier)]
 
 
 def release(instance: ServiceInstance, *, now: datetime, actor: Actor) -> list[Host]:

@@ -15,6 +15,7 @@ from catalog.common.errors import Forbidden
 from catalog.offerings import services as offerings
 from catalog.offerings.errors import ManifestInvalid, ManifestVersionReused, PlanUnavailable
 from catalog.offerings.models import Offering, OfferingVersion, Plan, Publication
+from catalog.placement.members import bundles, members_of
 from catalog.pool.models import Zone
 from catalog.tenancy.models import User
 from tests.factories import NOW, SERVICES, HostFactory, acting, manifest
@@ -148,6 +149,63 @@ def test_a_faulty_manifest_is_named_and_nothing_is_loaded(
     assert not any(each.startswith("aaa/") for each in refused.value.fields)
     assert not Offering.objects.exists()
     assert not AuditEntry.objects.exists()
+
+
+SMALL = {"VCPU": 1, "MEMORY_MB": 512, "DISK_GB": 2}
+
+
+def stack(*roles: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """A plan of these roles, whose resources are their sum."""
+    total = {name: sum(role["count"] * role["resources"][name] for role in roles) for name in SMALL}
+    return PLANS[0] | {"resources": total, "roles": list(roles)} | changes
+
+
+PRIMARY = {"name": "primary", "count": 1, "resources": SMALL}
+REPLICA = {"name": "replica", "count": 2, "resources": SMALL, "spread": "zone", "apart_from": ["primary"]}
+LOG = {"name": "log", "count": 1, "resources": SMALL, "together_with": "primary"}
+
+
+def test_a_plan_says_its_isolation_and_its_members(tmp_path: Path, catalog_admin: User) -> None:
+    pair = stack(PRIMARY, REPLICA, LOG, isolation="group")
+    load(write(tmp_path, manifest(plans=[pair, PLANS[1], PLANS[0] | {"slug": "plain"}])), catalog_admin)
+    plan = Plan.objects.get(slug="shared-small")
+    assert (plan.isolation, plan.roles) == ("group", pair["roles"])
+    assert plan.resources == {name: 4 * amount for name, amount in SMALL.items()}
+    assert [each.name for each in members_of(plan)] == ["primary", "replica-1", "replica-2", "log"]
+    assert [len(each.members) for each in bundles(members_of(plan), whole=False)] == [2, 1, 1]
+    assert dict(Plan.objects.exclude(pk=plan.pk).values_list("slug", "isolation")) == {
+        "dedicated": "dedicated", "plain": "affiliate",
+    }  # fmt: skip
+    assert members_of(Plan.objects.get(slug="plain"))[0].amounts == SMALL
+
+
+@pytest.mark.parametrize(
+    ("plan", "place"),
+    [
+        (PLANS[0] | {"isolation": "dedicated"}, "isolation"),
+        (PLANS[1] | {"isolation": "group"}, "isolation"),
+        (PLANS[0] | {"isolation": "none"}, "isolation"),
+        (stack(PRIMARY, resources=SMALL | {"VCPU": 2}), "resources"),
+        (stack(PRIMARY, PRIMARY), "roles"),
+        (stack(PRIMARY, REPLICA | {"apart_from": ["nobody"]}), "roles.1.apart_from"),
+        (stack(PRIMARY, REPLICA | {"spread": "none"}), "roles.1.spread"),
+        (stack(PRIMARY, REPLICA | {"count": 0}), "roles.1.count"),
+        (stack(PRIMARY, REPLICA | {"spread": "planet"}), "roles.1.spread"),
+        (stack(PRIMARY, LOG | {"together_with": "log"}), "roles.1.together_with"),
+        (stack(PRIMARY, LOG | {"together_with": "nobody"}), "roles.1.together_with"),
+        (stack(PRIMARY, LOG | {"count": 2}), "roles.1.together_with"),
+        (stack(PRIMARY, LOG | {"apart_from": ["primary"], "spread": "host"}), "roles.1.together_with"),
+        (stack(PRIMARY, LOG, topology="dedicated"), "roles.1.together_with"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_members_that_contradict_each_other_are_named(
+    tmp_path: Path, catalog_admin: User, plan: dict[str, Any], place: str
+) -> None:
+    with pytest.raises(ManifestInvalid) as refused:
+        load(write(tmp_path, manifest(plans=[plan])), catalog_admin)
+    assert f"postgresql/service.yml: plans.0.{place}" in refused.value.fields
+    assert not Offering.objects.exists()
 
 
 def test_a_broken_format_and_an_empty_folder_are_named(tmp_path: Path, catalog_admin: User) -> None:
