@@ -10,6 +10,7 @@ from django.utils import translation
 from catalog.pool.models import Zone
 from catalog.tenancy.models import Project, Role, Tenant, User
 from tests.factories import ProjectFactory, TenantFactory, UserFactory, ZoneFactory
+from tests.harness import templates
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -20,6 +21,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("postgresql"):
             item.add_marker(elsewhere)
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb(django_db_modify_db_settings: None, request: pytest.FixtureRequest) -> bool:
+    """A database copied from the run's template is kept as it was found, which spares making all tables again."""
+    return templates.use(settings.DATABASES["default"]["TEST"]) or bool(request.config.getvalue("reuse_db"))
 
 
 @pytest.fixture(autouse=True)

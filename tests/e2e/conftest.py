@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.acts import Acts
+from tests.harness import templates
 from tests.harness.postgres import Postgres, database
 from tests.harness.stack import Stack, running
 from tests.rack.driver import Rack
@@ -50,7 +51,8 @@ def server(state: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def stack(state: Path, hardware: Rack, server: str) -> Iterator[Stack]:
     """Catalog and Prefect have a database each; Redis, workers and web are the supervisor's."""
-    with database(server, "e2e_catalog") as catalog, database(server, "e2e_prefect") as prefect:
+    made = templates.on_postgresql(server)
+    with database(server, "e2e_catalog", template=made) as catalog, database(server, "e2e_prefect") as prefect:
         given = {"PREFECT_API_DATABASE_CONNECTION_URL": prefect.replace("postgres://", "postgresql+asyncpg://")}
         with running(state / "stack", hardware, database_url=catalog, **given) as up:
             yield up

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 from catalog.dispatch.prefect import Prefect
 from catalog.stack.environment import free_port
 from tests.flows.plays import PLAYBOOKS, until
+from tests.harness import templates
 
 REPO = PLAYBOOKS.parent
 
@@ -51,7 +53,10 @@ class Engine:
         self.host = ""
 
     def __enter__(self) -> "Engine":
-        self.run("manage.py", "migrate", "--verbosity", "0")
+        if template := templates.on_sqlite():
+            shutil.copyfile(template, self.database)
+        else:
+            self.run("manage.py", "migrate", "--verbosity", "0")
         self._serve()
         self.run("-m", "flows.deploy", "--zone", "zone-a")
         return self

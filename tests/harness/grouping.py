@@ -26,11 +26,14 @@ def _asks_a_database(item: pytest.Item) -> bool:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Give a test that needs hosts the group of its folder, before xdist reads the groups of all."""
+    """Give tests that share hosts, or a Prefect server, a group, before xdist reads the groups of all."""
     folder = item.path.relative_to(Path(item.config.rootpath) / "tests").parts[0]
     if _needs_hosts(item) and not item.get_closest_marker("xdist_group"):
         assert folder in FOLDERS_WITH_HOSTS, f"{item.nodeid} needs hosts, and its folder has none"
         item.add_marker(pytest.mark.xdist_group(folder))
+    elif "engine" in getattr(item, "fixturenames", ()):
+        # A Prefect server takes longer to start than most of its tests take.
+        item.add_marker(pytest.mark.xdist_group(f"engine of {item.path.name}"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

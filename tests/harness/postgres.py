@@ -120,14 +120,17 @@ class Postgres:
 
 
 @contextlib.contextmanager
-def database(server_url: str, name: str) -> Iterator[str]:
-    """A fresh database on the server of this address; dropped at the end, also when somebody is still connected."""
+def database(server_url: str, name: str, *, template: str = "") -> Iterator[str]:
+    """A fresh database on the server of this address; dropped at the end, also when somebody is still connected.
+
+    :param template: another of its databases that it begins as a copy of; empty: it begins empty.
+    """
     assert name.isidentifier()
     server = server_url.rpartition("/")[0]
     # Of the database in the address it is not known whether anybody has made it yet; this one is always there.
     with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template or 'template1'}")
     try:
         yield f"{server}/{name}"
     finally:

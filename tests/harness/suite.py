@@ -1,7 +1,7 @@
 """``python -m tests.harness.suite test|test-rack|check``: the suite, from an installed environment to pytest's closing line.
 
-``check`` is everything that needs neither root nor hosts, on SQLite, with the linters. ``test`` is that, and then everything on
-PostgreSQL, with real hosts and whole stacks. Whatever happens, nothing is left running.
+``check`` is everything that needs neither root nor hosts, on SQLite, with the linters. ``test`` is that, and beside it everything
+on PostgreSQL, with real hosts and whole stacks. Whatever happens, nothing is left running.
 """
 
 import os
@@ -9,11 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 
 from catalog.stack import bootstrap
+from tests.harness import templates
 from tests.harness.postgres import Postgres
 
 STATE = bootstrap.STATE
@@ -48,18 +49,24 @@ class Suite:
     def __init__(self) -> None:
         self.running: list[subprocess.Popen[bytes]] = []
 
-    def start(self, words: Sequence[str], **more: str) -> "subprocess.Popen[bytes]":
-        """Start a command in the checkout."""
-        process = subprocess.Popen(
-            list(words), cwd=bootstrap.ROOT, env=environment(**more), stdin=subprocess.DEVNULL, start_new_session=True
-        )
+    def start(self, words: Sequence[str], *, log: Path | None = None, **more: str) -> "subprocess.Popen[bytes]":
+        """Start a command in the checkout; with a ``log`` it speaks there, and gives way to what people wait for."""
+        output = log.open("wb") if log else None
+        try:
+            process = subprocess.Popen(
+                ["nice", *words] if log else list(words), cwd=bootstrap.ROOT, env=environment(**more),
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+            )  # fmt: skip
+        finally:
+            if output:
+                output.close()
         self.running.append(process)
         return process
 
-    def pytest(self, *words: str, **more: str) -> int:
-        """Run pytest side by side; returns its exit code."""
+    def pytest(self, *words: str, log: Path | None = None, **more: str) -> "subprocess.Popen[bytes]":
+        """Start pytest with tests side by side."""
         command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.harness.grouping", "-n", WORKERS]
-        return self.start([*command, "--dist", "loadgroup", *words], **more).wait()
+        return self.start([*command, "--dist", "loadgroup", *words], log=log, **more)
 
     def end(self) -> None:
         """End everything that is still running, hosts and networks too."""
@@ -71,37 +78,45 @@ class Suite:
             process.wait()
 
 
+def without_hosts(suite: Suite, *, log: Path | None = None) -> "subprocess.Popen[bytes]":
+    """Start the linters, and every test that needs neither root nor hosts, on SQLite."""
+    template = templates.sqlite_template(bootstrap.test_directory(), environment())
+    return suite.pytest("-m", WITHOUT_HOSTS, log=log, **{templates.VARIABLE: template})
+
+
 def check(suite: Suite) -> int:
     """Linters, and every test that needs neither root nor hosts, on SQLite."""
-    say("\n== on SQLite, without hosts ==")
-    return suite.pytest("-m", WITHOUT_HOSTS)
+    return without_hosts(suite).wait()
 
 
 def everything(suite: Suite) -> int:
-    """:func:`check`, and then on PostgreSQL all that may differ there, with real hosts and whole stacks, but the long stories."""
-    return on_hosts(suite, "-m", "not long", "--another-database", first=check)
+    """:func:`check`, and on PostgreSQL all that may differ there, with real hosts and whole stacks, but the long stories.
+
+    Tests of hosts mostly wait, those without hosts compute: so both run at once, and hosts, which have deadlines, go first.
+    """
+    log = bootstrap.test_directory() / "without-hosts.log"
+    computing = without_hosts(suite, log=log)
+    failed = on_postgresql(suite, "-m", "not long", "--another-database")
+    failed = computing.wait() or failed
+    say("\n== on SQLite, without hosts ==")
+    say(log.read_text(encoding="utf-8", errors="replace"))
+    return failed
 
 
-def on_postgresql(suite: Suite) -> int:
-    """Every test there is, on PostgreSQL with real hosts."""
-    return on_hosts(suite)
-
-
-def on_hosts(suite: Suite, *words: str, first: Callable[[Suite], int] | None = None) -> int:
-    """Tests on PostgreSQL with real hosts. The image of the hosts is built while ``first`` runs."""
+def on_postgresql(suite: Suite, *words: str) -> int:
+    """Tests on PostgreSQL with real hosts: every test there is, unless ``words`` choose."""
     rack = bootstrap.STATE / "rack"
-    image = None
     if not (rack / "image" / "digest").exists():
         image = suite.start([str(bootstrap.RACK / "rack"), "image"], RACK_STATE=str(rack))
-    failed = first(suite) if first else 0
-    if image is not None and image.wait() != 0:
-        say("The image of the rack's hosts could not be built; see above.")
-        return image.returncode
-    with ExitStack() as server:
-        postgres = server.enter_context(Postgres(bootstrap.test_directory()))
+        if image.wait() != 0:
+            say("The image of the rack's hosts could not be built; see above.")
+            return image.returncode
+    with Postgres(bootstrap.test_directory()) as postgres:
         say("\n== on PostgreSQL, with real hosts and whole stacks ==")
-        more = {"DATABASE_URL": postgres.url("pumasi"), "RACK_IMAGE": str(rack / "image")}
-        return suite.pytest(f"--ignore={OTHERWISE_CHECKED}", *words, **more) or failed
+        url = postgres.url("pumasi")
+        template = templates.postgresql_template(url, environment())
+        more = {"DATABASE_URL": url, templates.VARIABLE: template, "RACK_IMAGE": str(rack / "image")}
+        return suite.pytest(f"--ignore={OTHERWISE_CHECKED}", *words, **more).wait()
 
 
 def main() -> int:
@@ -128,7 +143,7 @@ def main() -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         suite.end()
         took = time.monotonic() - began
-    # Before pytest's closing line nobody wants another; a failure of the first part must be said all the same.
+    # After pytest's closing line nobody wants another; a failure of the other part must be said all the same.
     if code != 0 or took > 900:
         say(f"\nmake {sys.argv[1]}: exit code {code} after {took:.0f} s")
     return code

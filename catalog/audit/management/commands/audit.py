@@ -14,7 +14,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("what", choices=["verify", "head", "seal"])
-        parser.add_argument("--head", help="a link printed earlier by `audit head`; proves that nothing was cut off since")
+        parser.add_argument(
+            "--head", help="a link printed earlier by `audit head`; proves that nothing was cut off since"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["what"] == "seal":
