@@ -3,6 +3,7 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from catalog.common.data import check_data_classes
 from catalog.common.models import UUIDModel
 
 
@@ -67,6 +68,12 @@ class Plan(UUIDModel):
     resources = models.JSONField(help_text="resource class → amount of one host")
     traits = models.JSONField(default=list, blank=True)
     price_krw_month = models.PositiveIntegerField()
+    data_classes = models.JSONField(
+        default=list,
+        blank=True,
+        validators=[check_data_classes],
+        help_text="kinds of data it may hold, among those of the manifest; empty: all of them",
+    )
     narrowing = models.JSONField(default=dict, blank=True, help_text="parameter → JSON Schema keywords that narrow it")
     display_order = models.PositiveIntegerField(default=100)
 
