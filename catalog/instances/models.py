@@ -33,7 +33,10 @@ class ServiceInstance(UUIDModel, Stateful):
     state = models.CharField(max_length=20, choices=InstanceState.choices, default=InstanceState.PENDING)
     parameters = models.JSONField(default=dict)
     data_class = models.CharField(
-        max_length=20, choices=DataClass.choices, default=DataClass.INTERNAL, help_text="the most protected data it holds"
+        max_length=20,
+        choices=DataClass.choices,
+        default=DataClass.INTERNAL,
+        help_text="the most protected data it holds",
     )
     outputs = models.JSONField(default=dict)
     created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")

@@ -10,6 +10,7 @@ import yaml
 from django.utils.translation import gettext as _
 from jsonschema.exceptions import SchemaError
 
+from catalog.common.data import in_order, in_words, ordinary
 from catalog.offerings.errors import ManifestInvalid, NarrowingInvalid
 from catalog.offerings.schemas import Schema, narrowed, validator
 
@@ -95,6 +96,9 @@ def _beyond_schema(folder: Path, document: dict[str, Any]) -> dict[str, str]:
         if plan["slug"] in seen:
             wrong[f"plans.{number}.slug"] = _("Another plan has this slug.")
         seen.add(plan["slug"])
+        beyond = set(plan.get("data_classes", ())) - set(document.get("data_classes") or ordinary())
+        if beyond:
+            wrong[f"plans.{number}.data_classes"] = _("The service allows no %s.") % in_words(in_order(beyond))
         if not any(place.startswith("parameters") for place in wrong):
             try:
                 narrowed(parameters, plan["parameters"])

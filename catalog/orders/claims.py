@@ -20,6 +20,7 @@ from catalog.orders.transitions import move_order
 from catalog.placement import services as placement
 from catalog.placement.errors import NoCapacity
 from catalog.placement.models import Allocation
+from catalog.placement.selectors import zones_for
 from catalog.pool.models import Host
 from catalog.pool.states import HostState
 from catalog.quotas import services as quotas
@@ -37,6 +38,7 @@ def claim(order: Order, instance: ServiceInstance, *, actor: Actor, now: datetim
 
     :raises QuotaExceeded: the affiliate would hold more than it may.
     :raises NothingToBorrow: it would hold more than it is guaranteed, and others leave too little idle.
+    :raises ZoneRefused: no zone may take it (any more).
     :raises NoCapacity: no host fits; says why and, where it can be told, when one will. Or an order just placed would borrow
         what others have waited for longer than :data:`LONG_WAIT`.
     :raises PortsExhausted: the host has no free port in the plan's range.
@@ -89,10 +91,7 @@ def long_waiting(order: Order, now: datetime) -> "QuerySet[Order]":
 def room_from(order: Order) -> datetime | None:
     """When the first host open to the order comes free as a whole: the last lease on it ends. None where no lease tells."""
     standing = Allocation.objects.filter(released_at__isnull=True)
-    if order.zone is not None:
-        standing = standing.filter(host__zone=order.zone)
-    else:
-        standing = standing.filter(Q(host__zone__tenant__isnull=True) | Q(host__zone__tenant=order.tenant_id))
+    standing = standing.filter(host__zone__in=zones_for(order.tenant, order.zone, order.data_class))
     hosts = standing.values("host").annotate(
         ends=Max("instance__lease__ends_at"), without=Count("pk", filter=Q(instance__lease__isnull=True))
     )

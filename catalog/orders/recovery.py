@@ -19,6 +19,7 @@ from catalog.orders.models import Order
 from catalog.orders.states import OrderKind, OrderState
 from catalog.placement.errors import NoCapacity
 from catalog.placement.models import Allocation
+from catalog.pool.errors import ZoneRefused
 from catalog.pool.models import Host, WipeCertificate
 from catalog.pool.states import HostState
 from catalog.quotas.counts import measure
@@ -155,10 +156,10 @@ def admit_waiting(now: datetime, report: Report) -> None:
                 continue
             try:
                 services.claim_and_dispatch(order, actor=RECONCILER, now=now)
-            except (NoCapacity, NothingToBorrow, QuotaExceeded, PortsExhausted) as error:
+            except (NoCapacity, NothingToBorrow, QuotaExceeded, PortsExhausted, ZoneRefused) as error:
                 said = waiting.reason(error, waiting.recall(order, error, now=now))
                 waiting.tell(order, said, place=place, of=len(line), now=now)
-                if order.state_since < now - claims.LONG_WAIT and not isinstance(error, QuotaExceeded):
+                if order.state_since < now - claims.LONG_WAIT and not isinstance(error, QuotaExceeded | ZoneRefused):
                     closed.append(order)
                 continue
             report.add("admitted")

@@ -8,20 +8,67 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
+from catalog.common.data import DataClass
 from catalog.placement.choice import Candidate
-from catalog.pool.models import ANYONE, Host, Inventory, Zone
+from catalog.pool.errors import ZoneClosed, ZoneDataClass, ZoneNotOpen, ZoneRefused
+from catalog.pool.models import ANYONE, Host, Inventory, WorkerState, Zone
+from catalog.pool.selectors import admitting
 from catalog.pool.states import HostState
 from catalog.tenancy.models import Tenant
 
 Filters = list[dict[str, int | str]]
 
 
-def zones_for(tenant: Tenant, zone: Zone | None) -> list[Zone]:
-    """Where a tenant may be placed: its own local zones first, then the shared ones, each by name; or only ``zone``."""
-    open_zones = Zone.objects.filter(Q(kind=Zone.Kind.LOCAL, tenant=tenant) | Q(kind=Zone.Kind.SHARED))
-    if zone is not None:
-        open_zones = open_zones.filter(pk=zone.pk)
-    return sorted(open_zones, key=lambda each: (each.kind != Zone.Kind.LOCAL, each.slug))
+def zones_for(tenant: Tenant, zone: Zone | None, data_class: str) -> list[Zone]:
+    """Where a tenant may place what holds such data, the best first; empty where nowhere: :func:`why_no_zone` says why.
+
+    Zones where somebody works come first, then local ones, then by name. Only ``zone`` where one is named; an external zone only
+    where it is named.
+    """
+    found = _in_reach(admitting([tenant.pk]), zone)
+    usable = [each for each in found if each.closed_at is None and each.holds(data_class)]
+    return sorted(
+        usable,
+        key=lambda each: (each.worker_state == WorkerState.SILENT, each.kind != Zone.Kind.LOCAL, each.slug),
+    )
+
+
+def _in_reach(zones: QuerySet[Zone], zone: Zone | None) -> QuerySet[Zone]:
+    return zones.exclude(kind=Zone.Kind.EXTERNAL) if zone is None else zones.filter(pk=zone.pk)
+
+
+def why_no_zone(tenant: Tenant, zone: Zone | None, data_class: str) -> ZoneRefused | None:
+    """Why :func:`zones_for` finds none, and what to do about it; None where it does find one."""
+    admitted = sorted(admitting([tenant.pk]), key=lambda each: each.slug)
+    near = [each for each in admitted if (each.kind != Zone.Kind.EXTERNAL if zone is None else each.pk == zone.pk)]
+    if not near:
+        none = _("No zone is open to your affiliate. Ask a pool operator to admit it.")
+        return _about(zone, ZoneNotOpen, none if zone is None else str(ZoneNotOpen.title))
+    holding = [each for each in near if each.holds(data_class)]
+    kind = DataClass(data_class).label
+    if not holding:
+        elsewhere = ", ".join(each.slug for each in admitted if each.closed_at is None and each.holds(data_class))
+        said = (
+            _("The zone %(zone)s may not hold %(data)s.") % {"zone": zone.slug, "data": kind}
+            if zone
+            else _("No zone of the group that is open to your affiliate may hold %(data)s.") % {"data": kind}
+        )
+        todo = (
+            _("These may, if the order names one: %s.") % elsewhere
+            if elsewhere
+            else _("Ask a pool operator for a zone that may, or order it for less protected data.")
+        )
+        return _about(zone, ZoneDataClass, f"{said} {todo}")
+    if all(each.closed_at is not None for each in holding):
+        reasons = " ".join(f"{each.slug}: {each.closed_reason}" for each in holding)
+        said = _("Nothing new is placed there for now (%s). Choose another zone, or let the order wait.") % reasons
+        return _about(zone, ZoneClosed, said)
+    return None
+
+
+def _about(zone: Zone | None, refusal: type[ZoneRefused], said: str) -> ZoneRefused:
+    """The refusal, beside the field that a person would change."""
+    return refusal(said, fields={"zone" if zone else "data_class": said} if refusal is ZoneDataClass or zone else {})
 
 
 def has_traits(queryset: "QuerySet[Inventory]", traits: Sequence[str]) -> "QuerySet[Inventory]":

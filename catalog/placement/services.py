@@ -15,8 +15,8 @@ from catalog.instances.models import ServiceInstance
 from catalog.placement.choice import Candidate, fits, ranked
 from catalog.placement.errors import NoCapacity, NotPlaced
 from catalog.placement.models import Allocation, Holding
-from catalog.placement.selectors import candidates, in_words, locate_rows, why_not, zones_for
-from catalog.pool.models import ANYONE, Host, Inventory, Zone
+from catalog.placement.selectors import candidates, in_words, locate_rows, why_no_zone, why_not, zones_for
+from catalog.pool.models import ANYONE, Host, Inventory, WorkerState, Zone
 from catalog.pool.services import move_host
 from catalog.pool.states import HostState
 from catalog.tenancy.models import Tenant
@@ -55,8 +55,9 @@ def place(
     other room; before refusing, a claim does wait, so that it never refuses because of somebody who gives up.
 
     :param resources: resource class → amount above 0.
-    :param zone: only there; None for any zone open to the tenant.
+    :param zone: only there; None for any zone of the group open to the tenant that may hold the instance's data.
     :param room_from: asked only for a refusal: when a lease ends whose room would do.
+    :raises ZoneNotOpen, ZoneDataClass, ZoneClosed: no zone may take it; nothing has changed.
     :raises NoCapacity: no host passes; nothing has changed.
     """
     if not resources or any(amount < 1 for amount in resources.values()):
@@ -64,15 +65,22 @@ def place(
     if instance.tenant_id != tenant.pk:
         raise ValueError("an instance is placed for its own tenant")
     claim = _Claim(instance, dict(resources), tuple(traits), exclusive, tenant, now, actor)
-    zones = zones_for(tenant, zone)
+    zones = zones_for(tenant, zone, instance.data_class)
+    if refusal := why_no_zone(tenant, zone, instance.data_class) if not zones else None:
+        raise refusal
     for waiting in (False, True):
-        for opens_to in (ANYONE,) if exclusive else (tenant.pk, ANYONE):
-            for each in zones:
-                placed = claim.take(each, opens_to, waiting=waiting)
-                if placed is not None:
-                    return placed
+        for each, opens_to in _ways(zones, (ANYONE,) if exclusive else (tenant.pk, ANYONE)):
+            placed = claim.take(each, opens_to, waiting=waiting)
+            if placed is not None:
+                return placed
     filters = why_not(tenant=tenant, zones=zones, wanted=resources, traits=traits, exclusive=exclusive)
     raise NoCapacity(in_words(filters, room_from() if room_from else None), filters=filters)
+
+
+def _ways(zones: Sequence[Zone], openings: Sequence[uuid.UUID]) -> list[tuple[Zone, uuid.UUID]]:
+    """Beside own services before clean hosts, in every zone; but zones in which nobody works last."""
+    ways = [(zone, opens_to) for opens_to in openings for zone in zones]
+    return sorted(ways, key=lambda way: way[0].worker_state == WorkerState.SILENT)
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ class Engine:
         words = ["-m", "flows.server", "--host", "127.0.0.1", "--port", str(self.port)]
         self._server = self.start(*words, log="server")
         with self.prefect() as prefect:
-            assert until(prefect.healthy, 90), self.log("server")
+            assert until(prefect.healthy, 240), self.log("server")
 
     def restart_server(self) -> None:
         """kill -9 the server, and start it again."""

@@ -3,11 +3,15 @@
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from catalog.api.fields import FreeObject, Page, QueryWhole, Strict, Text, Whole
 from catalog.api.serializers.texts import ProjectName
+from catalog.common.data import DataClass
+from catalog.orders import waiting
 from catalog.orders.models import Approval as ApprovalRow
+from catalog.orders.models import Order as OrderRow
 from catalog.orders.states import OrderKind, OrderState
 
 LONGEST = 9_000_000_000
@@ -24,6 +28,10 @@ class PlaceOrder(Strict):
     parameters = FreeObject(required=False)
     zone = Text(max_length=40, required=False, allow_null=True, help_text=_("Anywhere when left out."))
     lease_seconds = Whole(required=False, allow_null=True, min_value=1, max_value=LONGEST)
+    data_class = serializers.ChoiceField(
+        choices=DataClass.choices, required=False, default=DataClass.INTERNAL,
+        help_text=_("The most protected data it will hold; plan and zone must allow it."),
+    )  # fmt: skip
     wait_for_capacity = serializers.BooleanField(
         required=False, default=False, help_text=_("Stand in line when the pool is full, instead of being refused.")
     )
@@ -73,6 +81,7 @@ class Order(serializers.Serializer[Any]):
     zone = serializers.CharField(source="zone.slug", allow_null=True, default=None)
     instance = serializers.UUIDField(source="instance_id", allow_null=True)
     requested_by = serializers.CharField(source="requested_by.username", allow_null=True, default=None)
+    data_class = serializers.ChoiceField(choices=DataClass.choices)
     price_krw_month = serializers.IntegerField()
     lease_seconds = serializers.IntegerField()
     attempt = serializers.IntegerField()
@@ -93,8 +102,12 @@ class Approval(serializers.Serializer[Any]):
 
 
 class InLine(serializers.Serializer[Any]):
-    """Why an order waits for room. ``place`` is null until the line was first gone through, seconds after it began to wait."""
+    """What an order waits for: room (``no-room``), or somebody who works in its zone (``zone-worker-silent``).
 
+    ``place`` is null until the line for room was first gone through, seconds after it began to wait.
+    """
+
+    code = serializers.ChoiceField(choices=["no-room", "zone-worker-silent"])
     why = serializers.CharField()
     room_at = serializers.DateTimeField(allow_null=True, help_text=_("When there is room, where that is known."))
     place = serializers.IntegerField(allow_null=True, default=None, help_text=_("1: the next to be served."))
@@ -110,8 +123,14 @@ class OrderDetail(Order):
     manifest_version = serializers.CharField()
     git_revision = serializers.CharField()
     explanation = FreeObject(help_text=_("Why it was placed where it was."))
-    waiting = InLine(source="explanation.waiting", allow_null=True, default=None)
+    waiting = serializers.SerializerMethodField()
     approvals = Approval(many=True)
+
+    @extend_schema_field(InLine(allow_null=True))
+    def get_waiting(self, order: OrderRow) -> Any:
+        """What it waits for, where that is known."""
+        said = waiting.shown(order)
+        return None if said is None else InLine(said).data
 
 
 class Event(serializers.Serializer[Any]):
