@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from catalog.audit.admin import AuditedAdmin
 from catalog.common import clock
-from catalog.common.data import DataClass, in_words, ordinary
+from catalog.common.data import DataClass, in_order, in_words, ordinary
 from catalog.common.errors import DomainError
 from catalog.pool import zones
 from catalog.pool.models import (
@@ -43,6 +43,10 @@ class ZoneForm(forms.ModelForm):
     class Meta:
         model = Zone
         fields = ("slug", *zones.TERMS, "admitted")
+
+    def clean_data_classes(self) -> list[str]:
+        """In their order."""
+        return in_order(self.cleaned_data["data_classes"])
 
     def _post_clean(self) -> None:
         super()._post_clean()  # type: ignore[misc]  # the hook of model forms, which the stubs leave out

@@ -40,6 +40,7 @@ class Engine:
             "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
             "PUMASI_HEARTBEAT_STALE_SECONDS": "6",
             "PUMASI_PICKUP_SECONDS": "10",
+            "PUMASI_WORKER_SILENT_SECONDS": "15",
             # The sweeps' schedules are looked at, not waited for.
             "PUMASI_RECLAIM_SECONDS": "86400",
             "PUMASI_HOST_CHECK_SECONDS": "86400",
