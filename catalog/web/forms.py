@@ -117,6 +117,7 @@ class OrderForm(forms.Form):
         label=_("Data"),
         help_text=_("The most protected data it will hold. It decides in which zones the service may stand."),
         initial=DataClass.INTERNAL,
+        required=False,
         widget=forms.Select(attrs={"class": "form-select"}),
     )
     zone = forms.ChoiceField(

@@ -53,8 +53,7 @@ def test_a_plan_refuses_data_it_is_not_made_for(world: World, data_class: str) -
     assert (error.code, list(error.fields)) == ("data-class-not-allowed", ["data_class"])
     assert error.context["allowed"] == ["public", "internal"]
     assert str(error.detail) == (
-        "This plan may hold public data, internal data."
-        " Choose another plan, or say that it holds less protected data."
+        "This plan may hold public data, internal data. Choose another plan, or say that it holds less protected data."
     )
 
 

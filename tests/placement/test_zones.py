@@ -95,7 +95,7 @@ def test_zones_where_somebody_works_come_first_also_before_own_hosts(loan: Proje
     ],
 )
 def test_without_any_zone_it_is_said_why_and_what_to_do(
-    code: str, words: str, loan: Project, plan: Plan, capital: Tenant, card: Tenant
+    code: str, words: str, loan: Project, plan: Plan, card: Tenant
 ) -> None:
     zone_a = ZoneFactory(slug="zone-a")
     HostFactory(zone=zone_a)

@@ -31,7 +31,12 @@ def test_an_operator_makes_a_zone_and_it_is_recorded(operator: User, capital: Te
         data_classes=["unique-id", "internal"], driver_options={"token": "t0p-secret"},
     )  # fmt: skip
     zone.refresh_from_db()
-    assert (zone.slug, zone.kind, zone.tenant, zone.data_classes) == ("busan", "local", capital, ["internal", "unique-id"])
+    assert (zone.slug, zone.kind, zone.tenant, zone.data_classes) == (
+        "busan",
+        "local",
+        capital,
+        ["internal", "unique-id"],
+    )
     assert list(zone.admitted.all()) == [card]
     ((actor, action, before, after),) = entries()
     assert (actor, action, before) == ("otto", "zone.created", {})

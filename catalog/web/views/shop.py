@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from catalog.common import clock
+from catalog.common.data import DataClass
 from catalog.common.errors import DomainError, Forbidden, NotFound
 from catalog.leases.limits import limits_for
 from catalog.offerings import services as offerings
@@ -150,7 +151,7 @@ def _place(request: PortalRequest, form: OrderForm, plan: Plan) -> HttpResponse 
             lease_seconds=int(chosen["lease"]) if chosen["lease"] else None,
             idempotency_key=chosen["key"] or None,
             wait_for_capacity=chosen["wait"],
-            data_class=chosen["data_class"],
+            data_class=chosen["data_class"] or DataClass.INTERNAL,
             now=clock.now(),
         )
     except Forbidden:
