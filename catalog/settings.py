@@ -180,6 +180,9 @@ SPECTACULAR_SETTINGS = {
         "HostState": "catalog.pool.states.HostState",
         "LeaseState": "catalog.leases.states.LeaseState",
         "ZoneKind": "catalog.pool.models.Zone.Kind",
+        "ZoneAdmission": "catalog.pool.models.Zone.Admission",
+        "WorkerState": "catalog.pool.models.WorkerState",
+        "DataClass": "catalog.common.data.DataClass",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
@@ -229,6 +232,11 @@ PORT_REST_SECONDS = env_int("PUMASI_PORT_REST_SECONDS", 600)
 HEARTBEAT_STALE_SECONDS = env_int("PUMASI_HEARTBEAT_STALE_SECONDS", 20, least=5)
 # A job that was sent but not begun within this many seconds is looked up in Prefect.
 PICKUP_SECONDS = env_int("PUMASI_PICKUP_SECONDS", 30, least=5)
+# A zone none of whose workers was heard of for so many seconds has nobody who works; a worker reports three times in that.
+WORKER_SILENT_SECONDS = env_int("PUMASI_WORKER_SILENT_SECONDS", 90, least=3)
+WORKERS_SECONDS = env_int("PUMASI_WORKERS_SECONDS", 10, least=1)
+# So long an order of which nothing was built waits for a worker of its zone (seconds).
+WORKER_WAIT_SECONDS = env_int("PUMASI_WORKER_WAIT_SECONDS", 86_400, least=60)
 RELAY_SECONDS = env_int("PUMASI_RELAY_SECONDS", 5, least=1)
 RECONCILE_SECONDS = env_int("PUMASI_RECONCILE_SECONDS", 15, least=1)
 RECLAIM_SECONDS = env_int("PUMASI_RECLAIM_SECONDS", 30, least=1)

@@ -55,7 +55,12 @@ async def _work(zone: str, limit: int | None) -> None:
     task = asyncio.current_task()
     assert task is not None  # called by asyncio.run
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    worker = ForkWorker(work_pool_name=zone, name=f"{socket.gethostname()}-{os.getpid()}", limit=limit)
+    worker = ForkWorker(
+        work_pool_name=zone,
+        name=f"{socket.gethostname()}-{os.getpid()}",
+        limit=limit,
+        heartbeat_interval_seconds=max(1, settings.WORKER_SILENT_SECONDS // 3),
+    )
     try:
         # One client for the worker and all it watches over: each new one would hold the others up for 70 ms.
         async with AsyncClientContext():

@@ -16,6 +16,7 @@ from django.utils.dateparse import parse_datetime
 
 from catalog.dispatch.errors import DeploymentMissing, PrefectUnavailable
 
+_PAGE = 200
 TERMINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 
 
@@ -111,12 +112,21 @@ class Prefect:
     def last_heartbeats(self) -> dict[str, datetime]:
         """Work pool → when one of its workers was last heard of."""
         seen: dict[str, datetime] = {}
-        for pool in self._ok("POST", "/work_pools/filter", {"limit": 200}):
-            workers = self._ok("POST", f"/work_pools/{pool['name']}/workers/filter", {"limit": 200})
+        for pool in self._pools():
+            # Prefect names the worker heard of last first, and never forgets one.
+            workers = self._ok("POST", f"/work_pools/{pool}/workers/filter", {"limit": 1})
             beats = [
                 parse_datetime(worker["last_heartbeat_time"]) for worker in workers if worker["last_heartbeat_time"]
             ]
             heard = [beat for beat in beats if beat is not None]
             if heard:
-                seen[pool["name"]] = max(heard)
+                seen[pool] = max(heard)
         return seen
+
+    def _pools(self) -> list[str]:
+        names: list[str] = []
+        while True:
+            page = self._ok("POST", "/work_pools/filter", {"limit": _PAGE, "offset": len(names)})
+            names += [str(pool["name"]) for pool in page]
+            if len(page) < _PAGE:
+                return names

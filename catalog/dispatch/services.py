@@ -119,6 +119,11 @@ def request_cancel(subject_type: str, subject_id: uuid.UUID, *, now: datetime) -
     return bool(running.update(cancel_requested_at=now))
 
 
+def is_running(subject_type: str, subject_id: uuid.UUID) -> bool:
+    """Whether an attempt for this subject is under way."""
+    return Job.objects.filter(subject_type=subject_type, subject_id=subject_id, state=JobState.RUNNING).exists()
+
+
 def ever_began(subject_type: str, subject_id: uuid.UUID) -> bool:
     """Whether any attempt for this subject has ever begun, that is, may have touched a host."""
     return Job.objects.filter(subject_type=subject_type, subject_id=subject_id, started_at__isnull=False).exists()
@@ -201,10 +206,10 @@ def bury(job: Job, *, now: datetime, why: str) -> bool:
     return bool(closed)
 
 
-def workers_seen(now: datetime, *, timeout: float = 2.0) -> Mapping[str, float]:
-    """Zone → seconds since one of its workers was last heard of.
+def workers_heard(*, timeout: float = 2.0) -> Mapping[str, datetime]:
+    """Zone → when one of its workers was last heard of.
 
     :raises PrefectUnavailable: Prefect does not answer.
     """
     with Prefect(timeout=timeout) as prefect:
-        return {zone: (now - heard).total_seconds() for zone, heard in prefect.last_heartbeats().items()}
+        return prefect.last_heartbeats()

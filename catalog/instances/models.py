@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from catalog.common.data import DataClass
 from catalog.common.models import AbstractEvent, Stateful, UUIDModel
 from catalog.instances.states import InstanceState
 from catalog.offerings.models import OfferingVersion, Plan
@@ -31,6 +32,12 @@ class ServiceInstance(UUIDModel, Stateful):
     unit = models.CharField(max_length=12, unique=True)
     state = models.CharField(max_length=20, choices=InstanceState.choices, default=InstanceState.PENDING)
     parameters = models.JSONField(default=dict)
+    data_class = models.CharField(
+        max_length=20,
+        choices=DataClass.choices,
+        default=DataClass.INTERNAL,
+        help_text="the most protected data it holds",
+    )
     outputs = models.JSONField(default=dict)
     created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField()

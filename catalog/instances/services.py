@@ -11,6 +11,7 @@ from django.db import IntegrityError, models, transaction
 from catalog.audit.gate import move
 from catalog.audit.services import record
 from catalog.common import crypto
+from catalog.common.data import DataClass
 from catalog.common.locks import lock_one
 from catalog.instances.errors import AlreadyShown, NameInvalid, NameTaken, NotReady
 from catalog.instances.models import INSTANCE_NAME, InstanceEvent, ServiceBinding, ServiceInstance
@@ -23,9 +24,18 @@ READY = frozenset({InstanceState.ACTIVE, InstanceState.STOPPED, InstanceState.UP
 
 
 def create(
-    actor: Actor, *, project: Project, plan: Plan, name: str, parameters: dict[str, Any], now: datetime
+    actor: Actor,
+    *,
+    project: Project,
+    plan: Plan,
+    name: str,
+    parameters: dict[str, Any],
+    data_class: str = DataClass.INTERNAL,
+    now: datetime,
 ) -> ServiceInstance:
     """A pending instance, which reserves its name.
+
+    :param data_class: the most protected data it will hold.
 
     :raises NameInvalid: the name breaks the pattern.
     :raises NameTaken: another instance of the affiliate that is not gone has it.
@@ -44,6 +54,7 @@ def create(
                 name=name,
                 unit="s" + crypto.random_identifier(11),
                 parameters=parameters,
+                data_class=data_class,
                 created_by_id=actor.user_id,
                 created_at=now,
                 state_since=now,

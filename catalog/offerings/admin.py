@@ -9,9 +9,10 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from catalog.audit.admin import AuditedAdmin
+from catalog.common.data import DataClass, in_order, in_words
 from catalog.offerings.errors import NarrowingInvalid
 from catalog.offerings.models import Offering, OfferingVersion, Plan, Publication
-from catalog.offerings.services import parameter_schema
+from catalog.offerings.services import data_classes, manifest_data_classes, parameter_schema
 from catalog.tenancy.admin import PolicyAdmin
 from catalog.tenancy.policy import Action
 
@@ -79,7 +80,25 @@ class PlanForm(forms.ModelForm):
 
     class Meta:
         model = Plan
-        fields = ("name_en", "name_ko", "publication", "price_krw_month", "narrowing", "display_order")
+        fields = (
+            "name_en", "name_ko", "publication", "price_krw_month", "data_classes", "narrowing", "display_order",
+        )  # fmt: skip
+
+    data_classes = forms.MultipleChoiceField(
+        label=_("Data it may hold"), choices=DataClass.choices, widget=forms.CheckboxSelectMultiple
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "data_classes" in self.fields:
+            self.initial["data_classes"] = data_classes(self.instance)
+
+    def clean_data_classes(self) -> list[str]:
+        """Some of what the manifest allows; all of it is kept as nothing, and so follows the manifest."""
+        wanted, allowed = in_order(self.cleaned_data["data_classes"]), manifest_data_classes(self.instance)
+        if beyond := [each for each in wanted if each not in allowed]:
+            raise forms.ValidationError(_("The manifest allows no %s.") % in_words(beyond))
+        return [] if wanted == allowed else wanted
 
     def clean_narrowing(self) -> dict[str, Any]:
         """Refuse a narrowing that the manifest does not allow: it would make the plan impossible to order."""
@@ -115,7 +134,17 @@ class PlanAdmin(CuratedAdmin):
         (_("From the manifest"), {"fields": _FROM_MANIFEST}),
         (
             _("Curated"),
-            {"fields": ("name_ko", "name_en", "publication", "price_krw_month", "narrowing", "display_order")},
+            {
+                "fields": (
+                    "name_ko",
+                    "name_en",
+                    "publication",
+                    "price_krw_month",
+                    "data_classes",
+                    "narrowing",
+                    "display_order",
+                )
+            },
         ),
     )
 

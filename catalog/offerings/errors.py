@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from catalog.common.errors import DomainError
+from catalog.common.errors import DomainError, InvalidInput
 
 
 class ManifestInvalid(DomainError):
@@ -40,3 +40,10 @@ class ParameterForbidden(DomainError):
     code = "parameter-forbidden"
     status = 422
     title = _("Some parameters contain what is never accepted. Remove what is named.")
+
+
+class DataClassNotAllowed(InvalidInput):
+    """``context["allowed"]``: the kinds of data the plan is made for."""
+
+    code = "data-class-not-allowed"
+    title = _("This plan is not made for such data. Choose another plan, or say that it holds less protected data.")

@@ -10,6 +10,7 @@ import yaml
 from django.utils.translation import gettext as _
 from jsonschema.exceptions import SchemaError
 
+from catalog.common.data import in_order, in_words, ordinary
 from catalog.offerings.errors import ManifestInvalid, NarrowingInvalid
 from catalog.offerings.schemas import Schema, narrowed, validator
 from catalog.offerings.stacks import wrong_isolation, wrong_roles
@@ -98,6 +99,9 @@ def _beyond_schema(folder: Path, document: dict[str, Any]) -> dict[str, str]:
         seen.add(plan["slug"])
         contradictions = wrong_isolation(plan) | wrong_roles(plan)
         wrong |= {f"plans.{number}.{place}": what for place, what in contradictions.items()}
+        beyond = set(plan.get("data_classes", ())) - set(document.get("data_classes") or ordinary())
+        if beyond:
+            wrong[f"plans.{number}.data_classes"] = _("The service allows no %s.") % in_words(in_order(beyond))
         if not any(place.startswith("parameters") for place in wrong):
             try:
                 narrowed(parameters, plan["parameters"])

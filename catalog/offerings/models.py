@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from catalog.common.data import check_data_classes
 from catalog.common.isolation import Isolation
 from catalog.common.models import UUIDModel
 
@@ -75,6 +76,12 @@ class Plan(UUIDModel):
     roles = models.JSONField(default=list, blank=True, help_text="empty: one member on one host")
     traits = models.JSONField(default=list, blank=True)
     price_krw_month = models.PositiveIntegerField()
+    data_classes = models.JSONField(
+        default=list,
+        blank=True,
+        validators=[check_data_classes],
+        help_text="kinds of data it may hold, among those of the manifest; empty: all of them",
+    )
     narrowing = models.JSONField(default=dict, blank=True, help_text="parameter → JSON Schema keywords that narrow it")
     display_order = models.PositiveIntegerField(default=100)
 

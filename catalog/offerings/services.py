@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from catalog.audit.services import record
-from catalog.offerings.errors import ManifestVersionReused, PlanUnavailable
+from catalog.common.data import in_order, in_words, ordinary
+from catalog.offerings.errors import DataClassNotAllowed, ManifestVersionReused, PlanUnavailable
 from catalog.offerings.manifests import Manifest, read_all
 from catalog.offerings.models import Offering, OfferingVersion, Plan, Publication
 from catalog.offerings.schemas import Schema, narrowed, with_defaults
@@ -153,6 +155,32 @@ def validate_parameters(plan: Plan, values: Any) -> dict[str, Any]:
     :raises ParametersInvalid: one field for each wrong, missing or unknown parameter.
     """
     return with_defaults(parameter_schema(plan), values)
+
+
+def data_classes(plan: Plan) -> list[str]:
+    """The kinds of data a plan allows: those of its manifest (of the plan there, else of the whole), narrowed by the curator.
+
+    A manifest that says nothing of it allows public and internal data.
+    """
+    allowed = manifest_data_classes(plan)
+    return [each for each in allowed if not plan.data_classes or each in plan.data_classes]
+
+
+def manifest_data_classes(plan: Plan) -> list[str]:
+    """What the manifest allows, from which a curator may take away."""
+    manifest = plan.version.manifest
+    here: dict[str, Any] = next((each for each in manifest["plans"] if each["slug"] == plan.slug), {})
+    return in_order(here.get("data_classes") or manifest.get("data_classes") or ordinary())
+
+
+def check_data_class(plan: Plan, data_class: str) -> None:
+    """Raises :class:`DataClassNotAllowed` for data that the plan is not made for, and for a kind there is none of."""
+    allowed = data_classes(plan)
+    if data_class not in allowed:
+        detail = _("This plan may hold %s. Choose another plan, or say that it holds less protected data.")
+        raise DataClassNotAllowed(
+            detail % in_words(allowed), fields={"data_class": DataClassNotAllowed.title}, allowed=allowed
+        )
 
 
 def usual_seconds(plan: Plan) -> int:

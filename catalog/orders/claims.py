@@ -46,6 +46,7 @@ def claim(order: Order, instance: ServiceInstance, *, actor: Actor, now: datetim
     :raises QuotaExceeded: the affiliate would hold more than it may.
     :raises NothingToBorrow: it would hold more than it is guaranteed, and others leave too little idle.
     :raises IsolationTooWeak: it will hold data that may not stand on a host which affiliates share.
+    :raises ZoneRefused: no zone may take it (any more).
     :raises NoCapacity: no host fits. Or an order just placed would borrow what others have waited for longer than
         :data:`LONG_WAIT`.
     :raises PortsExhausted: the host has no free port in the plan's range.

@@ -19,6 +19,7 @@ from catalog.orders.models import Order
 from catalog.orders.states import OrderKind, OrderState
 from catalog.placement.errors import IsolationTooWeak, NoCapacity
 from catalog.placement.models import Allocation
+from catalog.pool.errors import ZoneRefused
 from catalog.pool.models import Host, WipeCertificate
 from catalog.pool.states import HostState
 from catalog.quotas.counts import measure
@@ -160,10 +161,10 @@ def admit_waiting(now: datetime, report: Report) -> None:
             try:
                 again = waiting.explained_again(order, now)
                 services.claim_and_dispatch(order, actor=RECONCILER, now=now, explain=again)
-            except (NoCapacity, NothingToBorrow, QuotaExceeded, IsolationTooWeak, PortsExhausted) as error:
+            except (NoCapacity, NothingToBorrow, QuotaExceeded, IsolationTooWeak, PortsExhausted, ZoneRefused) as error:
                 said = waiting.reason(order, error, waiting.recall(order, error, now=now), now=now)
                 waiting.tell(order, said, place=place, of=len(line), now=now)
-                if order.state_since < now - claims.LONG_WAIT and not isinstance(error, QuotaExceeded):
+                if order.state_since < now - claims.LONG_WAIT and not isinstance(error, QuotaExceeded | ZoneRefused):
                     closed.append(order)
                 continue
             report.add("admitted")

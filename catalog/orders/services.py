@@ -8,6 +8,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
+from catalog.common.data import DataClass
 from catalog.common.errors import Forbidden, NotFound
 from catalog.common.locks import lock_one
 from catalog.dispatch import services as dispatch
@@ -19,6 +20,7 @@ from catalog.leases.limits import order_seconds
 from catalog.leases.models import Lease
 from catalog.offerings import services as offerings
 from catalog.orders import claims, waiting
+from catalog.orders.destination import destination
 from catalog.orders.errors import (
     AlreadyCancelling,
     AlreadyGivingBack,
@@ -32,7 +34,6 @@ from catalog.orders.errors import (
     OwnApproval,
     ProjectEnded,
     ProjectUnknown,
-    ZoneUnknown,
 )
 from catalog.orders.models import Approval, Order
 from catalog.orders.rules import needs_approval
@@ -40,7 +41,7 @@ from catalog.orders.states import OrderKind, OrderState
 from catalog.orders.transitions import ENDS, move_order
 from catalog.placement.errors import NoCapacity
 from catalog.placement.services import locate, refuse_weak_isolation
-from catalog.pool.models import Zone
+from catalog.pool.errors import ZoneClosed
 from catalog.quotas import recalls
 from catalog.quotas.errors import NothingToBorrow
 from catalog.tenancy.models import Project
@@ -89,15 +90,6 @@ def _same_request(actor: Actor, key: str | None, request_hash: str) -> Order | N
     return earlier
 
 
-def _zone(slug: str | None, project: Project) -> Zone | None:
-    if slug is None:
-        return None
-    zone = Zone.objects.filter(slug=slug).first()
-    if zone is None or (zone.kind == Zone.Kind.LOCAL and zone.tenant_id != project.tenant_id):
-        raise ZoneUnknown(fields={"zone": ZoneUnknown.title})
-    return zone
-
-
 def place(
     actor: Actor,
     *,
@@ -111,21 +103,23 @@ def place(
     idempotency_key: str | None,
     now: datetime,
     wait_for_capacity: bool = False,
+    data_class: str = DataClass.INTERNAL,
 ) -> Order:
     """Order a service. It is approved and claimed at once, or waits for an approval; either way its name is reserved.
 
     :param lease_seconds: how long the service may stay, as the lease policy allows; None for its default.
-    :param wait_for_capacity: stand in line when the pool is full, instead of being refused.
+    :param wait_for_capacity: stand in line when the pool is full or the zone closed, instead of being refused.
+    :param data_class: the most protected data it will hold; it decides with the zone where it may stand.
     :raises ProjectUnknown, ProjectEnded, PlanUnavailable, ParametersInvalid, NameInvalid, NameTaken, ZoneUnknown, LeaseTooShort,
-        LeaseTooLong, LeaseOutlivesProject, IdempotencyKeyReused, IsolationTooWeak, QuotaExceeded, NothingToBorrow, NoCapacity:
-        nothing has changed.
+        LeaseTooLong, LeaseOutlivesProject, IdempotencyKeyReused, IsolationTooWeak, QuotaExceeded, NothingToBorrow, NoCapacity,
+        DataClassNotAllowed, ZoneRefused: nothing has changed.
     """
     try:
         require(actor, Action.ORDER, project.tenant_id)
     except NotFound as error:
         raise ProjectUnknown(fields={"project": ProjectUnknown.title}) from error
     asked = {
-        "create": [str(project.pk), offering, plan, name, zone, lease_seconds, wait_for_capacity],
+        "create": [str(project.pk), offering, plan, name, zone, lease_seconds, wait_for_capacity, data_class],
         "parameters": parameters,
     }
     request_hash = _digest(asked)
@@ -136,10 +130,12 @@ def place(
     wanted = offerings.find_plan(offering, plan)
     values = offerings.validate_parameters(wanted, parameters)
     seconds = order_seconds(project, wanted, lease_seconds, now=now)
-    where = _zone(zone, project)
+    where = destination(zone, project, wanted, data_class, waits=wait_for_capacity)
     try:
         with transaction.atomic():
-            instance = instances.create(actor, project=project, plan=wanted, name=name, parameters=values, now=now)
+            instance = instances.create(
+                actor, project=project, plan=wanted, name=name, parameters=values, data_class=data_class, now=now
+            )
             order = Order(
                 kind=OrderKind.CREATE,
                 tenant=project.tenant,
@@ -154,6 +150,7 @@ def place(
                 git_revision=wanted.version.git_revision,
                 name=name,
                 parameters=values,
+                data_class=data_class,
                 lease_seconds=seconds,
                 price_krw_month=wanted.price_krw_month,
                 request_hash=request_hash,
@@ -183,7 +180,7 @@ def _approved(order: Order, *, actor: Actor, now: datetime, data: dict[str, Any]
     move_order(order, OrderState.APPROVED, actor=actor, now=now, data=data)
     try:
         claim_and_dispatch(order, actor=actor, now=now)
-    except (NoCapacity, NothingToBorrow) as error:
+    except (NoCapacity, NothingToBorrow, ZoneClosed) as error:
         recall = waiting.recall(order, error, now=now)
         if recall is None and not order.wait_for_capacity:
             raise
@@ -195,7 +192,7 @@ def claim_and_dispatch(order: Order, *, actor: Actor, now: datetime, explain: bo
     """Claim what an approved or waiting order needs, and open its first attempt. Nothing has changed after a refusal.
 
     :param explain: as :func:`catalog.orders.claims.claim`.
-    :raises QuotaExceeded, NothingToBorrow, NoCapacity, IsolationTooWeak, PortsExhausted: as there.
+    :raises QuotaExceeded, NothingToBorrow, NoCapacity, IsolationTooWeak, ZoneRefused, PortsExhausted: as there.
     """
     assert order.instance is not None  # create orders are born with their instance
     with transaction.atomic():
@@ -361,6 +358,7 @@ def give_back(
             git_revision=held.version.git_revision,
             name=held.name,
             parameters=held.parameters,
+            data_class=held.data_class,
             reason=reason,
             request_hash=request_hash,
             idempotency_key=idempotency_key,

@@ -14,7 +14,7 @@ from catalog.instances.models import ServiceInstance
 from catalog.instances.states import InstanceState
 from catalog.leases import services as leases
 from catalog.leases.models import Lease
-from catalog.orders import services
+from catalog.orders import services, silence
 from catalog.orders.fulfilment import next_attempt
 from catalog.orders.models import Order
 from catalog.orders.recovery import Report
@@ -23,6 +23,7 @@ from catalog.orders.transitions import move_order
 from catalog.placement.models import Allocation
 from catalog.pool.models import Host
 from catalog.pool.states import HostState
+from catalog.pool.workers import silence as why_silent
 from catalog.reclaim import services as reclaim
 from catalog.tenancy.policy import system
 
@@ -50,6 +51,8 @@ def _expire_order(order: Order, now: datetime) -> None:
     if order.state == OrderState.PENDING_APPROVAL:
         move_order(order, OrderState.EXPIRED, actor=SWEEP, now=now)
         services.drop_instance(order, actor=SWEEP, now=now)
+    elif until := silence.patience(order, now):
+        Order.objects.filter(pk=order.pk).update(deadline=until)
     elif (
         order.state == OrderState.DISPATCHED
         and order.kind == OrderKind.CREATE
@@ -58,6 +61,8 @@ def _expire_order(order: Order, now: datetime) -> None:
         # No worker ever took it up, so nothing was built: give everything back.
         if dispatch.withdraw("order", order.pk, now=now):
             detail = _("No worker of the zone took the order up in time. Try again, or choose another zone.")
+            if order.zone is not None and (why := why_silent(order.zone)):
+                detail = f"{why} {detail}"
             move_order(
                 order,
                 OrderState.FAILED,
@@ -70,11 +75,6 @@ def _expire_order(order: Order, now: datetime) -> None:
             services.drop_instance(order, actor=SWEEP, now=now)
     elif not dispatch.request_cancel("order", order.pk, now=now):
         next_attempt(order, code="deadline-passed", detail=_("The order took longer than it may."), now=now)
-
-
-def _never_taken_up(order: Order) -> bool:
-    waits = order.state == OrderState.DISPATCHED and order.kind == OrderKind.CREATE
-    return waits and not dispatch.ever_began("order", order.pk)
 
 
 def wipe_abandoned(now: datetime, report: Report) -> None:

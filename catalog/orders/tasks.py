@@ -1,11 +1,11 @@
-"""What Celery does for orders: repair, and seal the record."""
+"""What Celery does for orders: repair, look after the workers, and seal the record."""
 
 import structlog
 from celery import shared_task
 
 from catalog.audit import services as audit
 from catalog.common.clock import now
-from catalog.orders import recovery
+from catalog.orders import recovery, silence
 
 log = structlog.get_logger(__name__)
 
@@ -17,6 +17,12 @@ def reconcile() -> dict[str, int]:
     if report.counts:
         log.info("reconciled", **report.counts)
     return report.counts
+
+
+@shared_task(name="orders.workers")
+def workers() -> int:
+    """Look up who works in which zone, and tell the orders that wait for somebody."""
+    return silence.look(now())
 
 
 @shared_task(name="audit.seal")

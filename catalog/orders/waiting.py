@@ -12,7 +12,10 @@ from catalog.common.errors import DomainError
 from catalog.common.isolation import Isolation
 from catalog.orders import outlook
 from catalog.orders.models import Order, OrderEvent
+from catalog.orders.states import OrderState
 from catalog.placement.errors import NoCapacity
+from catalog.placement.words import with_words
+from catalog.pool.workers import silence
 from catalog.quotas.line import Request, stand_in_line
 from catalog.quotas.models import Recall
 from catalog.quotas.recalls import Need, recall_for
@@ -35,7 +38,8 @@ def recall(order: Order, refusal: DomainError, *, now: datetime) -> Recall | Non
         # What comes back is a host, for one affiliate: no stack fits on one, and a shared host is nobody's.
         return None
     need = Need(
-        order.pk, order.tenant, plan.resources, plan.traits, plan.topology == plan.Topology.DEDICATED, order.zone
+        order.pk, order.tenant, plan.resources, plan.traits, plan.topology == plan.Topology.DEDICATED, order.zone,
+        order.data_class,
     )  # fmt: skip
     return recall_for(need, now=now, actor=LENDER)
 
@@ -73,6 +77,23 @@ def why_said(waiting: Mapping[str, Any]) -> str:
 def behind() -> dict[str, Any]:
     """Why an order waits for which there might be room: others have waited longer."""
     return {"why": _("Orders that have waited long for the same room come first."), "room_at": None}
+
+
+def shown(order: Order) -> dict[str, Any] | None:
+    """What an order waits for, to be shown: its stand in the line for room, or a worker of its zone. None where nothing is known.
+
+    ``code`` is ``no-room`` or ``zone-worker-silent``; the rest is as :func:`reason` and :func:`tell` have it.
+    """
+    if order.state == OrderState.WAITING_CAPACITY:
+        kept: dict[str, Any] | None = order.explanation.get("waiting")
+        if not kept:
+            return None
+        filters = with_words(kept.get("explanation", {}).get("filters", ()))
+        return {"code": "no-room", **kept, "why": why_said(kept), "filters": filters}
+    if order.state in {OrderState.DISPATCHED, OrderState.CANCELLING} and order.zone is not None:
+        why = silence(order.zone)
+        return {"code": "zone-worker-silent", "why": why, "room_at": None} if why else None
+    return None
 
 
 def line(orders: Iterable[Order], *, now: datetime) -> list[Waiting]:

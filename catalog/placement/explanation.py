@@ -20,7 +20,7 @@ def why_here(choice: Choice, *, tenant: Tenant, zone: str, isolation: str, tried
     """
     candidate, wanted, other = choice.candidate, choice.bundle.wanted, choice.runner_up
     rules: list[Rule] = [
-        OpenToAffiliate(tenant.pk),
+        OpenToAffiliate(),
         Isolated(isolation, tenant.pk),
         *room_rules(dict(wanted.amounts), sorted(wanted.traits), whole=wanted.whole),
     ]

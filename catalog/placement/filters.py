@@ -24,9 +24,6 @@ FAILURE_COUNTS = timedelta(hours=24)
 SILENCE = timedelta(minutes=10)
 """A host that last answered longer ago is taken only where no other has room."""
 
-PROTECTED = frozenset({DataClass.PERSONAL_CREDIT, DataClass.UNIQUE_ID})
-"""What never stands on a host that affiliates share."""
-
 
 @dataclass(frozen=True)
 class Place:
@@ -35,13 +32,14 @@ class Place:
     zone_id: uuid.UUID
     slug: str
     kind: str
-    tenant_id: uuid.UUID | None
     data_classes: frozenset[str]
+    closed: bool = False
 
 
 def place_of(zone: Zone) -> Place:
     """What rules need to know of a zone."""
-    return Place(zone.pk, zone.slug, zone.kind, zone.tenant_id, frozenset(DataClass.values))
+    holds = frozenset(each for each in DataClass.values if zone.holds(each))
+    return Place(zone.pk, zone.slug, zone.kind, holds, closed=zone.closed_at is not None)
 
 
 class ZoneRule(Protocol):
@@ -56,24 +54,34 @@ class ZoneRule(Protocol):
 
 @dataclass(frozen=True)
 class AskedFor:
-    """The zone that was asked for, if one was."""
+    """The zone that was asked for; if none was, every zone of the group's own."""
 
     code: ClassVar[str] = "zone-asked-for"
     zone: str | None
 
     def passes(self, place: Place) -> bool:
-        return self.zone is None or place.slug == self.zone
+        return place.kind != Zone.Kind.EXTERNAL if self.zone is None else place.slug == self.zone
 
 
 @dataclass(frozen=True)
 class OpenToAffiliate:
-    """Shared zones, and the affiliate's own."""
+    """Zones that admit the affiliate."""
 
     code: ClassVar[str] = "zone-open"
-    tenant_id: uuid.UUID
+    admitted: frozenset[uuid.UUID] = frozenset()
 
     def passes(self, place: Place) -> bool:
-        return place.kind == Zone.Kind.SHARED or (place.kind == Zone.Kind.LOCAL and place.tenant_id == self.tenant_id)
+        return place.zone_id in self.admitted
+
+
+@dataclass(frozen=True)
+class TakesNew:
+    """Zones that are not closed."""
+
+    code: ClassVar[str] = "zone-takes-new"
+
+    def passes(self, place: Place) -> bool:
+        return not place.closed
 
 
 @dataclass(frozen=True)

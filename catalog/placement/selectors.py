@@ -7,7 +7,9 @@ from typing import Any
 
 from django.db import connection
 from django.db.models import Max, Min, QuerySet
+from django.utils.translation import gettext as _
 
+from catalog.common.data import DataClass
 from catalog.placement.choice import Candidate, Wanted
 from catalog.placement.filters import (
     AskedFor,
@@ -15,13 +17,16 @@ from catalog.placement.filters import (
     Isolated,
     MayHold,
     OpenToAffiliate,
+    TakesNew,
     ZoneRule,
     described,
     place_of,
     room_rules,
 )
 from catalog.placement.models import Allocation
-from catalog.pool.models import Host, Inventory, Zone
+from catalog.pool.errors import ZoneClosed, ZoneDataClass, ZoneNotOpen, ZoneRefused
+from catalog.pool.models import Host, Inventory, WorkerState, Zone
+from catalog.pool.selectors import admitting
 from catalog.pool.states import HostState
 from catalog.tenancy.models import Tenant
 
@@ -30,20 +35,59 @@ Filters = list[dict[str, Any]]
 
 def zone_rules(tenant: Tenant, zone: Zone | None, data_class: str | None = None) -> list[ZoneRule]:
     """What a zone must be for a tenant's service; without ``zone`` any may be asked for."""
-    rules: list[ZoneRule] = [AskedFor(zone.slug if zone else None), OpenToAffiliate(tenant.pk)]
+    admitted = frozenset(admitting([tenant.pk]).values_list("pk", flat=True))
+    rules: list[ZoneRule] = [AskedFor(zone.slug if zone else None), OpenToAffiliate(admitted), TakesNew()]
     return rules if data_class is None else [*rules, MayHold(data_class)]
 
 
 def zones_for(tenant: Tenant, zone: Zone | None, data_class: str | None = None) -> list[Zone]:
-    """Where a tenant may be placed: its own local zones first, then the shared ones, each by name; or only ``zone``."""
+    """Where a tenant may place what holds such data, the best first; empty where nowhere: :func:`why_no_zone` says why.
+
+    Zones where somebody works come first, then local ones, then by name. Only ``zone`` where one is named; an external zone only
+    where it is named.
+    """
     rules = zone_rules(tenant, zone, data_class)
     left = [each for each in Zone.objects.all() if all(rule.passes(place_of(each)) for rule in rules)]
     return sorted(left, key=lambda each: (tier(each), each.slug))
 
 
 def tier(zone: Zone) -> int:
-    """Zones of a lower tier are filled first; those of one tier are compared host by host."""
-    return int(zone.kind != Zone.Kind.LOCAL)
+    """Zones of a lower tier are filled first, those in which nobody works last; those of one tier are compared host by host."""
+    return 2 * int(zone.worker_state == WorkerState.SILENT) + int(zone.kind != Zone.Kind.LOCAL)
+
+
+def why_no_zone(tenant: Tenant, zone: Zone | None, data_class: str) -> ZoneRefused | None:
+    """Why :func:`zones_for` finds none, and what to do about it; None where it does find one."""
+    admitted = sorted(admitting([tenant.pk]), key=lambda each: each.slug)
+    near = [each for each in admitted if (each.kind != Zone.Kind.EXTERNAL if zone is None else each.pk == zone.pk)]
+    if not near:
+        none = _("No zone is open to your affiliate. Ask a pool operator to admit it.")
+        return _about(zone, ZoneNotOpen, none if zone is None else str(ZoneNotOpen.title))
+    holding = [each for each in near if each.holds(data_class)]
+    kind = DataClass(data_class).label
+    if not holding:
+        elsewhere = ", ".join(each.slug for each in admitted if each.closed_at is None and each.holds(data_class))
+        said = (
+            _("The zone %(zone)s may not hold %(data)s.") % {"zone": zone.slug, "data": kind}
+            if zone
+            else _("No zone of the group that is open to your affiliate may hold %(data)s.") % {"data": kind}
+        )
+        todo = (
+            _("These may, if the order names one: %s.") % elsewhere
+            if elsewhere
+            else _("Ask a pool operator for a zone that may, or order it for less protected data.")
+        )
+        return _about(zone, ZoneDataClass, f"{said} {todo}")
+    if all(each.closed_at is not None for each in holding):
+        reasons = " ".join(f"{each.slug}: {each.closed_reason}" for each in holding)
+        said = _("Nothing new is placed there for now (%s). Choose another zone, or let the order wait.") % reasons
+        return _about(zone, ZoneClosed, said)
+    return None
+
+
+def _about(zone: Zone | None, refusal: type[ZoneRefused], said: str) -> ZoneRefused:
+    """The refusal, beside the field that a person would change."""
+    return refusal(said, fields={"zone" if zone else "data_class": said} if refusal is ZoneDataClass or zone else {})
 
 
 def has_traits(queryset: "QuerySet[Inventory]", traits: Sequence[str]) -> "QuerySet[Inventory]":

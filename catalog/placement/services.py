@@ -10,17 +10,17 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils.translation import gettext as _
 
-from catalog.common.data import DataClass
+from catalog.common.data import PROTECTED
 from catalog.common.isolation import Isolation
 from catalog.common.locks import lock, lock_all
 from catalog.instances.models import ServiceInstance
 from catalog.placement.claiming import Claim, Placed, Shortlists, add_holdings, each_class
 from catalog.placement.errors import IsolationTooWeak, NoCapacity, NotPlaced
-from catalog.placement.filters import PROTECTED, Apart, Sound, described, opens
+from catalog.placement.filters import Apart, Sound, described, opens
 from catalog.placement.members import Bundle, Member, Spread, between, bundles
 from catalog.placement.models import Allocation
 from catalog.placement.search import NoneLeft, assign
-from catalog.placement.selectors import locate_rows, tier, why_not, zones_for
+from catalog.placement.selectors import locate_rows, tier, why_no_zone, why_not, zones_for
 from catalog.placement.words import why_not_said, with_words
 from catalog.pool.models import Host, Inventory, Zone
 from catalog.pool.services import NOBODYS, move_host
@@ -49,7 +49,7 @@ def place(
     """Claim room on one host, whole or beside the tenant's own slices; see :func:`place_all`."""
     (placed,) = place_all(
         instance, [Member(dict(resources), frozenset(traits))], tenant=tenant, zone=zone, now=now, actor=actor,
-        isolation=Isolation.DEDICATED if exclusive else Isolation.AFFILIATE,
+        isolation=Isolation.DEDICATED if exclusive else Isolation.AFFILIATE, data_class=instance.data_class,
     )  # fmt: skip
     return placed
 
@@ -61,7 +61,7 @@ def place_all(
     isolation: str,
     tenant: Tenant,
     zone: Zone | None,
-    data_class: str = DataClass.INTERNAL,
+    data_class: str,
     until: datetime | None = None,
     now: datetime,
     actor: Actor,
@@ -75,12 +75,12 @@ def place_all(
     Members that are not spread over zones stand in one zone. Clients that claim at once do not wait for each other while there
     is other room; before refusing, a claim does wait, so that it never refuses because of somebody who gives up.
 
-    :param zone: only there; None for any zone open to the tenant.
+    :param zone: only there; None for any zone of the group open to the tenant.
     :param data_class: what it will hold; its zone must be one that may hold that.
     :param until: when its lease will end, as far as that is known.
     :param explain: count for a refusal how many hosts each filter left, which costs the more the larger the pool.
     :returns: one for each member, in their order.
-    :raises IsolationTooWeak: nothing has changed.
+    :raises IsolationTooWeak, ZoneNotOpen, ZoneDataClass, ZoneClosed: nothing has changed.
     :raises NoCapacity: some member finds no host; nothing has changed.
     """
     if instance.tenant_id != tenant.pk:
@@ -89,8 +89,11 @@ def place_all(
     wanted = bundles(members, whole=isolation == Isolation.DEDICATED, until=until)
     claim = Claim(instance, wanted, isolation, data_class, tenant, now, actor)
     stuck: NoneLeft | None = None
+    zones = zones_for(tenant, zone, data_class)
+    if refusal := why_no_zone(tenant, zone, data_class) if not zones else None:
+        raise refusal
     for waiting in (False, True):
-        for together in _fields(zones_for(tenant, zone, data_class), wanted):
+        for together in _fields(zones, wanted):
             try:
                 by_name = {each.member.name: each for each in claim.take(together, waiting=waiting)}
             except NoneLeft as none:
@@ -113,7 +116,7 @@ def would_fit(
     isolation: str,
     tenant: Tenant,
     zone: Zone | None,
-    data_class: str = DataClass.INTERNAL,
+    data_class: str,
     now: datetime,
 ) -> bool:
     """Whether :func:`place_all` would find room at this moment. Reads only; nothing is promised."""

@@ -11,8 +11,11 @@ from catalog.common.isolation import Isolation
 Told = Mapping[str, Any]
 
 _FILTERS: dict[str, Callable[[Told], str]] = {
-    "zone-asked-for": lambda said: _("in the zone %s") % said["zone"],
+    "zone-asked-for": lambda said: (
+        _("in the zone %s") % said["zone"] if "zone" in said else _("in a zone of the group")
+    ),
     "zone-open": lambda said: _("in a zone open to your affiliate"),
+    "zone-takes-new": lambda said: _("in a zone that takes new services"),
     "zone-data": lambda said: _("in a zone that may hold %s") % DataClass(said["data_class"]).label,
     "isolation": lambda said: {
         Isolation.DEDICATED: _("free to take"),

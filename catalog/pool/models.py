@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from catalog.common.data import PROTECTED, check_data_classes, ordinary
 from catalog.common.isolation import Isolation
 from catalog.common.models import AbstractEvent, Stateful, UUIDModel
 from catalog.pool.states import HostState
@@ -22,19 +23,51 @@ ANYONE = uuid.UUID(int=0)
 GROUP = uuid.UUID(int=1)
 
 
+class WorkerState(models.TextChoices):
+    """Whether somebody works in a zone, as last looked up (:mod:`catalog.pool.workers`)."""
+
+    UNKNOWN = "unknown", _("not looked up yet")
+    LIVE = "live", _("at work")
+    SILENT = "silent", _("silent")
+
+
 class Zone(UUIDModel):
-    """Where hardware stands; served by a Prefect work pool of the same name."""
+    """Where hardware stands; served by a Prefect work pool of the same name.
+
+    Who may place there: in a local zone its affiliate and the ``admitted`` ones; elsewhere everybody, or the ``admitted`` ones,
+    as ``admission`` says. What may be placed there: services whose data :meth:`holds` allows, and nothing new while it is closed.
+    """
 
     class Kind(models.TextChoices):
         SHARED = "shared", _("shared")
         LOCAL = "local", _("local to one affiliate")
         EXTERNAL = "external", _("external")
 
+    class Admission(models.TextChoices):
+        ALL = "all", _("all affiliates")
+        CHOSEN = "chosen", _("chosen affiliates")
+
     slug = models.CharField(max_length=40, unique=True, validators=[SLUG])
     name_ko = models.CharField(max_length=100)
     name_en = models.CharField(max_length=100)
     kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.SHARED)
     tenant = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.PROTECT, related_name="local_zones")
+    admission = models.CharField(
+        max_length=10, choices=Admission.choices, default=Admission.ALL, help_text="of shared and external zones"
+    )
+    admitted = models.ManyToManyField(
+        Tenant, blank=True, related_name="zones_as_guest", help_text="the chosen ones; in a local zone its guests"
+    )
+    data_classes = models.JSONField(
+        default=ordinary, validators=[check_data_classes], help_text="kinds of data its services may hold"
+    )
+    protected_outside = models.BooleanField(
+        default=False, help_text="an external zone may hold protected data; somebody answers for that"
+    )
+    closed_at = models.DateTimeField(null=True, blank=True, help_text="nothing new is placed here since then")
+    closed_reason = models.CharField(max_length=300, blank=True, help_text="shown to people")
+    worker_state = models.CharField(max_length=10, choices=WorkerState.choices, default=WorkerState.UNKNOWN)
+    worker_seen_at = models.DateTimeField(null=True, blank=True, help_text="last sign of life of one of its workers")
     wipe_driver = models.CharField(max_length=40, default="rack", help_text="a file of playbooks/hosts/drivers")
     driver_options = models.JSONField(default=dict, blank=True, help_text="what the driver needs to reach the hardware")
 
@@ -45,11 +78,21 @@ class Zone(UUIDModel):
                 condition=Q(kind="local", tenant__isnull=False) | (~Q(kind="local") & Q(tenant__isnull=True)),
                 name="zone_local_has_tenant",
                 violation_error_message=_("A local zone needs its affiliate; any other zone must have none."),
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(closed_at__isnull=True) | ~Q(closed_reason=""),
+                name="zone_closed_says_why",
+                violation_error_message=_("A closed zone says why."),
+            ),
         ]
 
     def __str__(self) -> str:
         return self.slug
+
+    def holds(self, data_class: str) -> bool:
+        """Whether services with such data may be placed here. An external zone holds protected data only by an express word."""
+        leaves = self.kind == self.Kind.EXTERNAL and data_class in PROTECTED
+        return data_class in self.data_classes and (self.protected_outside or not leaves)
 
 
 class Trait(models.Model):

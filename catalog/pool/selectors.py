@@ -1,21 +1,29 @@
 """Zones and hosts, as far as the one who asks may see them."""
 
 import uuid
+from collections.abc import Iterable
 
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 
 from catalog.common.errors import NotFound
 from catalog.pool.models import Host, HostEvent, Inventory, WipeCertificate, Zone
 from catalog.tenancy.policy import Action, Actor, can, require, visible_tenants
 
 
+def admitting(tenants: Iterable[uuid.UUID]) -> QuerySet[Zone]:
+    """The zones that admit one of these affiliates, closed ones among them. The one place that says who is admitted."""
+    ids = list(tenants)
+    guest = Zone.admitted.through.objects.filter(zone=OuterRef("pk"), tenant__in=ids)
+    everybody = ~Q(kind=Zone.Kind.LOCAL) & Q(admission=Zone.Admission.ALL)
+    return Zone.objects.select_related("tenant").filter(everybody | Q(tenant__in=ids) | Exists(guest))
+
+
 def zones_for(actor: Actor) -> QuerySet[Zone]:
-    """The zones the actor could order in: those open to all, and the local ones of their affiliates."""
-    zones = Zone.objects.select_related("tenant")
+    """The zones the actor could order in, with their affiliates; all of them for those who look after the pool."""
     visible = visible_tenants(actor)
     if visible is None or can(actor, Action.VIEW_POOL):
-        return zones
-    return zones.filter(~Q(kind=Zone.Kind.LOCAL) | Q(tenant__in=visible))
+        return Zone.objects.select_related("tenant")
+    return admitting(visible)
 
 
 def zone_for(actor: Actor, slug: str) -> Zone:

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import Exists, F, Max, Min, OuterRef, Q
 from django.utils.translation import gettext as _
 
+from catalog.common.data import DataClass
 from catalog.common.locks import lock
 from catalog.leases import services as leases
 from catalog.leases.models import Lease
@@ -37,7 +38,7 @@ TO_WIPE = timedelta(minutes=30)
 
 @dataclass(frozen=True)
 class Need:
-    """What a waiting order needs: ``wanted`` of one host with ``traits``, in ``zone`` (None: wherever it may stand)."""
+    """What a waiting order needs: ``wanted`` of one host with ``traits``, in ``zone`` (None: wherever such data may stand)."""
 
     order_id: uuid.UUID
     owner: Tenant
@@ -45,6 +46,7 @@ class Need:
     traits: Sequence[str] = ()
     whole_host: bool = False
     zone: Zone | None = None
+    data_class: str = DataClass.INTERNAL
 
 
 def recall_for(need: Need, *, now: datetime, actor: Actor) -> Recall | None:
@@ -66,7 +68,7 @@ def recall_for(need: Need, *, now: datetime, actor: Actor) -> Recall | None:
     for place, wanted in awaited:
         for name in books.keys() & wanted.keys():
             books[name].add(need.owner.pk, place, awaited=wanted[name])
-    for zone in zones_for(need.owner, need.zone):
+    for zone in zones_for(need.owner, need.zone, need.data_class):
         accounts = {name: books.get(name, Book()).at(need.owner.pk, zone.pk) for name in need.wanted}
         room = {name: account.guaranteed - account.used - account.awaited for name, account in accounts.items()}
         if any(room[name] < amount for name, amount in need.wanted.items()):

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -29,8 +30,6 @@ from catalog.pool.models import Zone
 log = structlog.get_logger(__name__)
 
 TIMEOUT_SECONDS = 2.0
-# Prefect's workers report every 30 s; three reports missed is gone.
-WORKER_SILENT_SECONDS = 90.0
 # Probes of several load balancers share one look.
 REMEMBER_SECONDS = 1.0
 
@@ -94,7 +93,7 @@ def celery() -> Findings:
 def prefect() -> Findings:
     """Prefect answers, and every zone with hosts has a worker that reported lately."""
     try:
-        seen = dispatch.workers_seen(clock.now(), timeout=TIMEOUT_SECONDS * 0.75)
+        heard = dispatch.workers_heard(timeout=TIMEOUT_SECONDS * 0.75)
     except PrefectUnavailable:
         return {"prefect": Finding(False, "Prefect does not answer. Orders are kept and go on when it is back.")}
     try:
@@ -103,13 +102,14 @@ def prefect() -> Findings:
         zones = []
     finally:
         connections.close_all()
-    return {"prefect": Finding(True)} | {f"worker:{zone}": _worker(seen.get(zone)) for zone in zones}
+    return {"prefect": Finding(True)} | {f"worker:{zone}": _worker(heard.get(zone)) for zone in zones}
 
 
-def _worker(silent: float | None) -> Finding:
-    if silent is None:
+def _worker(heard: datetime | None) -> Finding:
+    if heard is None:
         return Finding(False, "No worker has ever served this zone.")
-    if silent > WORKER_SILENT_SECONDS:
+    silent = (clock.now() - heard).total_seconds()
+    if silent > settings.WORKER_SILENT_SECONDS:
         return Finding(False, f"The zone's worker has been silent for {silent:.0f} s.")
     return Finding(True, f"heard {max(silent, 0):.0f} s ago")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from django.core.management import call_command
 from django.db import transaction
 
+from catalog.common.data import DataClass, ordinary
 from catalog.ipam import services as ipam
 from catalog.pool.models import DISK_GB, MEMORY_MB, VCPU, Zone
 from catalog.quotas.models import Quota
@@ -52,7 +53,11 @@ PEOPLE = (
     Person("taeho", "임", "태호", "", Role.AUDITOR, "auditor"),
 )
 ADMIN = "admin"
-ZONES = {"zone-a": ("서울 존 A", "Zone A"), "zone-b": ("서울 존 B", "Zone B")}
+ZONES = {
+    "zone-a": ("서울 존 A", "Zone A", [each.value for each in DataClass]),
+    "zone-b": ("서울 존 B", "Zone B", ordinary()),
+}
+"""Names, and what data may stand there: the first is the one for customers' data."""
 
 
 def password_of(state: Path, username: str) -> str:
@@ -98,12 +103,14 @@ def load(state: Path, *, rack_state: Path | None, places: Iterable[Place], now: 
             User.objects.create_superuser(ADMIN, password=password_of(state, ADMIN))
         options = {"state": str(rack_state)} if rack_state else {}
         zones = {}
-        for slug, (name_ko, name_en) in ZONES.items():
+        for slug, (name_ko, name_en, data_classes) in ZONES.items():
             zones[slug], _new = Zone.objects.update_or_create(
                 slug=slug,
                 defaults={"driver_options": options},
-                create_defaults={"name_ko": name_ko, "name_en": name_en, "driver_options": options},
-            )
+                create_defaults={
+                    "name_ko": name_ko, "name_en": name_en, "data_classes": data_classes, "driver_options": options,
+                },
+            )  # fmt: skip
         for place in places:
             # Both zones of the rack share one network, so each host's address is a prefix of its zone.
             ipam.register_prefix(SAMPLE, zone=zones[place.zone], cidr=f"{place.address}/32", now=now)

@@ -14,10 +14,11 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
+from catalog.common.data import DataClass
 from catalog.common.errors import DomainError
 from catalog.common.words import span
 from catalog.leases.limits import Limits
-from catalog.pool.models import Zone
+from catalog.pool.models import WorkerState, Zone
 from catalog.tenancy.models import Project
 from catalog.web.words import of_both, of_two
 
@@ -84,12 +85,23 @@ def parameter_field(schema: Mapping[str, Any], *, required: bool) -> forms.Field
     return forms.CharField(strip=False, widget=forms.TextInput(attrs=attrs), **common)
 
 
+def _zone_label(zone: Zone) -> str:
+    """The zone's name, and what somebody who chooses it should know."""
+    name = of_two(zone, "name")
+    if zone.closed_at is not None:
+        return str(_("%(zone)s (closed: %(reason)s)") % {"zone": name, "reason": zone.closed_reason})
+    if zone.worker_state == WorkerState.SILENT:
+        return str(_("%s (nobody works there now; orders wait)") % name)
+    return name
+
+
 class OrderForm(forms.Form):
     """One order of one plan.
 
     :param schema: the plan's parameter schema.
     :param projects: those the person may order for.
     :param zones: where it could stand.
+    :param data_classes: kinds of data the plan may hold.
     :param leases: lengths to choose from, in seconds, with their words; empty for the usual one.
     """
 
@@ -101,9 +113,18 @@ class OrderForm(forms.Form):
         max_length=40,
         widget=forms.TextInput(attrs={"class": "form-control", "autocomplete": "off", "spellcheck": "false"}),
     )
+    data_class = forms.ChoiceField(
+        label=_("Data"),
+        help_text=_("The most protected data it will hold. It decides in which zones the service may stand."),
+        initial=DataClass.INTERNAL,
+        required=False,
+        widget=forms.Select(attrs={"class": "form-select"}),
+    )
     zone = forms.ChoiceField(
         label=_("Zone"),
-        help_text=_("Anywhere lets the pool choose the host that fits best."),
+        help_text=_(
+            "Anywhere lets the pool choose the host that fits best. An external zone is only used when you choose it."
+        ),
         required=False,
         widget=forms.Select(attrs={"class": "form-select"}),
     )
@@ -128,12 +149,14 @@ class OrderForm(forms.Form):
         projects: Iterable[Project],
         zones: Iterable[Zone],
         leases: Iterable[tuple[str, Any]],
+        data_classes: Iterable[str] = (DataClass.INTERNAL,),
         initial: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(data, initial={"key": str(uuid.uuid4()), **(initial or {})}, use_required_attribute=False)
         self.schema = schema
         self._choose("project", [(str(each), f"{each.name} ({each})") for each in projects])
-        self._choose("zone", [("", _("Anywhere")), *((each.slug, of_two(each, "name")) for each in zones)])
+        self._choose("zone", [("", _("Anywhere")), *((each.slug, _zone_label(each)) for each in zones)])
+        self._choose("data_class", [(each, DataClass(each).label) for each in data_classes])
         self._choose("lease", list(leases))
         needed = schema.get("required", ())
         for name, each in schema["properties"].items():
@@ -147,7 +170,7 @@ class OrderForm(forms.Form):
     @property
     def general(self) -> list[forms.BoundField]:
         """What every order is asked."""
-        return [self[name] for name in ("project", "name", "zone", "lease", "wait")]
+        return [self[name] for name in ("project", "name", "data_class", "zone", "lease", "wait")]
 
     @property
     def parameters(self) -> list[forms.BoundField]:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from catalog.common.models import AbstractEvent
 from catalog.common.words import span
+from catalog.orders import silence
 from catalog.orders.models import Order
 from catalog.orders.states import OrderKind, OrderState
 from catalog.web import tasknames
@@ -149,6 +150,10 @@ def _milestone(event: AbstractEvent, kind: str) -> tuple[str, str, str]:
         return _state(data, kind)
     if event.kind == "placed":
         return gettext("Room taken on %(host)s") % {"host": data.get("host", "")}, "", "good"
+    if event.kind == silence.SILENT:
+        return gettext("Waiting: nobody works in the zone"), "", "wait"
+    if event.kind == silence.BACK:
+        return gettext("Somebody works in the zone again"), "", "good"
     if event.kind == "problem":
         return cause(str(data.get("code", ""))), str(data.get("detail", "")), "bad"
     return "", "", ""

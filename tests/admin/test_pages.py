@@ -151,6 +151,7 @@ def _edit(client: Client, plan: Plan, **changes: Any) -> HttpResponse:
     form = {
         "name_en": plan.name_en, "name_ko": plan.name_ko, "publication": plan.publication,
         "price_krw_month": plan.price_krw_month, "narrowing": "{}", "display_order": plan.display_order,
+        "data_classes": ["public", "internal"],
     }  # fmt: skip
     return client.post(url(Plan, "change", plan.pk), form | changes)
 

@@ -21,7 +21,7 @@ COMMON = {
 """Routes that answer with what is one's own; lists are looked at below."""
 OF_THE_POOL = {
     "hosts", "host", "host-events", "certificates", "host-wipe", "host-quarantine", "host-maintenance", "host-resume",
-    "host-retire", "audit",
+    "host-retire", "audit", "zone", "zone-close", "zone-open",
 }  # fmt: skip
 BODIES: dict[str, dict[str, Any]] = {
     "order-approve": {"content_hash": "0" * 64},
@@ -29,6 +29,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "lease": {"extend_seconds": 5},
     "hold": {"reason": "x"},
     "lift-hold": {"reason": "x"},
+    "zone-close": {"reason": "x"},
     "hosts": {"name": "x", "zone": "zone-a", "address": "10.0.0.99"},
 }
 
@@ -48,7 +49,8 @@ def methods(pattern: URLPattern) -> list[str]:
 
 def address(pattern: URLPattern, **ids: object) -> str:
     route = str(pattern.pattern).removeprefix("v1")
-    for name, value in ids.items():
+    for name, value in ({"slug": "zone-a"} | ids).items() if "zones/" in route else ids.items():
+        route = route.replace(f"<slug:{name}>", str(value))
         route = route.replace(f"<uuid:{name}>", str(value))
     return route
 

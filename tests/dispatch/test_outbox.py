@@ -84,7 +84,7 @@ def test_with_prefect_down_jobs_wait(db: None, settings: Settings) -> None:
     assert services.relay(now()) == 0
     assert [Job.objects.get(pk=job.pk).state for job in jobs] == [JobState.QUEUED, JobState.QUEUED]
     with pytest.raises(PrefectUnavailable):
-        services.workers_seen(now())
+        services.workers_heard()
 
 
 def test_a_newer_attempt_closes_the_older(db: None) -> None:

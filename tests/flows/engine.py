@@ -42,6 +42,7 @@ class Engine:
             "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
             "PUMASI_HEARTBEAT_STALE_SECONDS": "6",
             "PUMASI_PICKUP_SECONDS": "10",
+            "PUMASI_WORKER_SILENT_SECONDS": "15",
             # The sweeps' schedules are looked at, not waited for.
             "PUMASI_RECLAIM_SECONDS": "86400",
             "PUMASI_HOST_CHECK_SECONDS": "86400",
@@ -69,7 +70,7 @@ class Engine:
         words = ["-m", "flows.server", "--host", "127.0.0.1", "--port", str(self.port)]
         self._server = self.start(*words, log="server")
         with self.prefect() as prefect:
-            assert until(prefect.healthy, 90), self.log("server")
+            assert until(prefect.healthy, 240), self.log("server")
 
     def restart_server(self) -> None:
         """kill -9 the server, and start it again."""

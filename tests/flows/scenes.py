@@ -15,10 +15,11 @@ from catalog.common.clock import now  # noqa: E402  # Django must be set up befo
 from catalog.dispatch.services import relay  # noqa: E402
 from catalog.instances.services import current_binding, secret_of  # noqa: E402
 from catalog.offerings.services import load_manifests  # noqa: E402
-from catalog.orders import recovery, services  # noqa: E402
+from catalog.orders import recovery, services, silence, waiting  # noqa: E402
 from catalog.orders.models import Order  # noqa: E402
 from catalog.pool.models import Zone  # noqa: E402
 from catalog.pool.services import register_host  # noqa: E402
+from catalog.pool.workers import silence as zone_silence  # noqa: E402
 from catalog.reclaim.services import enrol  # noqa: E402
 from catalog.tenancy.models import Project, Role, User  # noqa: E402
 from catalog.tenancy.policy import actor_for, system  # noqa: E402
@@ -91,7 +92,20 @@ def repair() -> dict[str, Any]:
     return report.counts
 
 
-SCENES = {scene.__name__: scene for scene in (found, add_host, order, cancel, give_back, repair)}
+def look(order: str | None = None) -> dict[str, Any]:
+    """What Celery's beat looks up of the workers; answers with what everybody is shown of the zone and of an order."""
+    silence.look(now())
+    found = Order.objects.get(pk=uuid.UUID(order)) if order else None
+    zone = Zone.objects.get(slug="zone-a")
+    return {
+        "worker": zone.worker_state,
+        "zone_says": zone_silence(zone),
+        "waiting": waiting.shown(found) if found else None,
+        "events": list(found.events.filter(kind__startswith="worker-").values_list("kind", flat=True)) if found else [],
+    }
+
+
+SCENES = {scene.__name__: scene for scene in (found, add_host, order, cancel, give_back, repair, look)}
 
 if __name__ == "__main__":
     print(json.dumps(SCENES[sys.argv[1]](**json.loads(sys.argv[2]))))

@@ -159,3 +159,26 @@ def test_a_worker_told_to_stop_reports_that_its_run_was_interrupted(engine: Engi
     back = engine.scene("give_back", order=placed["order"])
     assert settle(engine, back["order"]) == "fulfilled", engine.log("worker")
     clean_host(engine)
+
+
+def test_orders_of_a_zone_without_a_worker_wait_with_that_reason_and_go_on(engine: Engine) -> None:
+    assert until(lambda: engine.scene("look")["worker"] == "live", 60)
+    engine.kill_worker()
+    assert until(lambda: engine.scene("look")["worker"] == "silent", 90)
+    placed = engine.scene("order", name="wait-for-me")
+    shown = engine.scene("look", order=placed["order"])
+    assert shown["zone_says"].startswith("The zone's worker has been silent since ")
+    assert shown["waiting"] == {"code": "zone-worker-silent", "why": shown["zone_says"], "room_at": None}
+    assert shown["events"] == ["worker-silent"]
+    assert engine.scene("repair") == {}
+    assert engine.state("orders_order", placed["order"]) == "dispatched"
+    engine.worker()
+    # Within seconds; how many depends on the machine, so the run's own log says it: it polls every half second.
+    assert until(lambda: engine.state("orders_order", placed["order"]) != "dispatched", 60), engine.log("worker")
+    assert engine.scene("look", order=placed["order"])["worker"] == "live"
+    assert settle(engine, placed["order"]) == "fulfilled", engine.log("worker")
+    assert engine.scene("look", order=placed["order"])["waiting"] is None
+    assert len([one for one in engine.lines("attempt begins") if one.get("order_id") == placed["order"]]) == 1
+    back = engine.scene("give_back", order=placed["order"])
+    assert settle(engine, back["order"]) == "fulfilled", engine.log("worker")
+    clean_host(engine)

@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.placement.choice import Candidate
-from catalog.placement.filters import FAILURE_COUNTS, SILENCE, MayHold, OpenToAffiliate, Place, Sound
+from catalog.placement.filters import (
+    FAILURE_COUNTS,
+    SILENCE,
+    AskedFor,
+    MayHold,
+    OpenToAffiliate,
+    Place,
+    Sound,
+    TakesNew,
+)
 from catalog.placement.members import Bundle, Member, Spread, between, bundles
 from catalog.placement.search import Choice, NoneLeft, assign
 from tests.factories import NOW
@@ -131,16 +140,18 @@ def test_doubtful_hosts_come_last_whatever_speaks_for_them() -> None:
 
 
 def test_zones() -> None:
-    ours, theirs = uuid.uuid4(), uuid.uuid4()
-    open_ = OpenToAffiliate(ours)
+    def place(kind: str, *, closed: bool = False) -> Place:
+        return Place(uuid.uuid4(), "z", kind, frozenset({"public"}), closed=closed)
 
-    def place(kind: str, tenant: uuid.UUID | None = None) -> Place:
-        return Place(uuid.uuid4(), "z", kind, tenant, frozenset({"public"}))
-
-    assert open_.passes(place("shared"))
-    assert open_.passes(place("local", ours))
-    assert not open_.passes(place("local", theirs))
-    assert not open_.passes(place("external"))
+    ours = place("local")
+    assert OpenToAffiliate(frozenset({ours.zone_id})).passes(ours)
+    assert not OpenToAffiliate(frozenset({ours.zone_id})).passes(place("shared"))
+    assert AskedFor(None).passes(place("shared"))
+    assert not AskedFor(None).passes(place("external"))
+    assert AskedFor("z").passes(place("external"))
+    assert not AskedFor("y").passes(place("shared"))
+    assert TakesNew().passes(place("shared"))
+    assert not TakesNew().passes(place("shared", closed=True))
     assert MayHold("public").passes(place("shared"))
     assert not MayHold("unique-id").passes(place("shared"))
 

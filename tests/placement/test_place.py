@@ -10,6 +10,7 @@ from catalog.placement.books import drift
 from catalog.placement.errors import NoCapacity, NotPlaced
 from catalog.placement.models import Allocation, Holding
 from catalog.placement.services import Placed, locate, place, release
+from catalog.pool.errors import ZoneNotOpen
 from catalog.pool.models import DISK_GB, MEMORY_MB, VCPU, Host, HostEvent, Inventory, Zone
 from catalog.pool.services import move_host
 from catalog.pool.states import HostState
@@ -173,12 +174,14 @@ def test_nothing_is_placed_on_a_host_that_is_not_available(
 def test_zones_are_kept_apart(loan: Project, card: Tenant, capital: Tenant, plan: Any) -> None:
     shared, theirs = ZoneFactory(), ZoneFactory(kind=Zone.Kind.LOCAL, tenant=card)
     external = ZoneFactory(kind=Zone.Kind.EXTERNAL)
-    for zone in (theirs, external):
-        HostFactory(zone=zone)
-        with pytest.raises(NoCapacity):
-            ask(loan, plan, zone=zone)
+    HostFactory(zone=theirs)
+    outside = HostFactory(zone=external)
+    with pytest.raises(ZoneNotOpen):
+        ask(loan, plan, zone=theirs)
+    # Room there is, but nothing goes outside that was not sent there.
     with pytest.raises(NoCapacity):
         ask(loan, plan)
+    assert ask(loan, plan, zone=external).host == outside
     far = HostFactory(zone=shared)
     own = HostFactory(zone=ZoneFactory(kind=Zone.Kind.LOCAL, tenant=capital))
     assert ask(loan, plan).host == own

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from pytest_django.fixtures import Settings
 
@@ -83,7 +84,7 @@ def prefect(settings: Settings) -> Iterator[type[_FakePrefect]]:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize(("silent", "ok"), [(5, True), (health.WORKER_SILENT_SECONDS + 5, False)])
+@pytest.mark.parametrize(("silent", "ok"), [(5, True), (settings.WORKER_SILENT_SECONDS + 5, False)])
 def test_each_zone_with_hosts_needs_a_worker_that_reports(silent: float, ok: bool, prefect: type[_FakePrefect]) -> None:
     HostFactory(zone=ZoneFactory(slug="zone-a"), to=None)
     HostFactory(zone=ZoneFactory(slug="zone-b"), to=None)

@@ -9,6 +9,7 @@ from rest_framework import serializers
 from catalog.api.fields import FreeObject, Page, Strict, Text, Whole
 from catalog.api.serializers.orders import LONGEST, Event
 from catalog.api.serializers.texts import ProjectName
+from catalog.common.data import DataClass
 from catalog.instances.states import InstanceState
 from catalog.leases.limits import extension_room
 from catalog.leases.models import Lease as LeaseRow
@@ -105,6 +106,7 @@ class Instance(serializers.Serializer[Any]):
     offering = serializers.CharField(source="plan.offering.slug")
     plan = serializers.CharField(source="plan.slug")
     zone = serializers.CharField(source="zone.slug", allow_null=True, default=None)
+    data_class = serializers.ChoiceField(choices=DataClass.choices)
     endpoints = Endpoint(many=True)
     lease = Lease(allow_null=True, default=None)
     created_at = serializers.DateTimeField()

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from catalog.api.serializers.texts import Translated
+from catalog.common.data import DataClass
 from catalog.common.isolation import Isolation
 from catalog.offerings import services
 from catalog.offerings.models import Plan as PlanRow
@@ -38,8 +40,13 @@ class Plan(serializers.Serializer[Any]):
     roles = Role(many=True)
     resources = serializers.DictField(child=serializers.IntegerField())
     price_krw_month = serializers.IntegerField()
+    data_classes = serializers.SerializerMethodField(help_text="kinds of data it may hold")
     usual_seconds = serializers.SerializerMethodField(help_text="from the order to a verified service, as a rule")
     needs_approval = serializers.SerializerMethodField(help_text="whether somebody has to approve the order")
+
+    @extend_schema_field(serializers.ListField(child=serializers.ChoiceField(choices=DataClass.choices)))
+    def get_data_classes(self, plan: PlanRow) -> list[str]:
+        return services.data_classes(plan)
 
     def get_usual_seconds(self, plan: PlanRow) -> int:
         return services.usual_seconds(plan)

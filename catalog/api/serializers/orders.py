@@ -1,17 +1,18 @@
 """Orders and what happens to them."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from catalog.api.fields import FreeObject, Page, QueryWhole, Strict, Text, Whole
 from catalog.api.serializers.texts import ProjectName
+from catalog.common.data import DataClass
+from catalog.orders import waiting
 from catalog.orders.models import Approval as ApprovalRow
 from catalog.orders.models import Order as OrderRow
 from catalog.orders.states import OrderKind, OrderState
-from catalog.orders.waiting import why_said
 from catalog.placement.words import why_here_said
 
 LONGEST = 9_000_000_000
@@ -28,6 +29,10 @@ class PlaceOrder(Strict):
     parameters = FreeObject(required=False)
     zone = Text(max_length=40, required=False, allow_null=True, help_text=_("Anywhere when left out."))
     lease_seconds = Whole(required=False, allow_null=True, min_value=1, max_value=LONGEST)
+    data_class = serializers.ChoiceField(
+        choices=DataClass.choices, required=False, default=DataClass.INTERNAL,
+        help_text=_("The most protected data it will hold; plan and zone must allow it."),
+    )  # fmt: skip
     wait_for_capacity = serializers.BooleanField(
         required=False, default=False, help_text=_("Stand in line when the pool is full, instead of being refused.")
     )
@@ -77,6 +82,7 @@ class Order(serializers.Serializer[Any]):
     zone = serializers.CharField(source="zone.slug", allow_null=True, default=None)
     instance = serializers.UUIDField(source="instance_id", allow_null=True)
     requested_by = serializers.CharField(source="requested_by.username", allow_null=True, default=None)
+    data_class = serializers.ChoiceField(choices=DataClass.choices)
     price_krw_month = serializers.IntegerField()
     lease_seconds = serializers.IntegerField()
     attempt = serializers.IntegerField()
@@ -97,9 +103,13 @@ class Approval(serializers.Serializer[Any]):
 
 
 class InLine(serializers.Serializer[Any]):
-    """Why an order waits for room. ``place`` is null until the line was first gone through, seconds after it began to wait."""
+    """What an order waits for: room (``no-room``), or somebody who works in its zone (``zone-worker-silent``).
 
-    why = serializers.SerializerMethodField(help_text=_("With what would make room, and when some may come by itself."))
+    ``place`` is null until the line for room was first gone through, seconds after it began to wait.
+    """
+
+    code = serializers.ChoiceField(choices=["no-room", "zone-worker-silent"])
+    why = serializers.CharField(help_text=_("With what would make room, and when some may come by itself."))
     room_at = serializers.DateTimeField(allow_null=True, help_text=_("When there is room, where that is known."))
     expected_at = serializers.DateTimeField(
         source="explanation.outlook.expected_at",
@@ -108,16 +118,12 @@ class InLine(serializers.Serializer[Any]):
         help_text=_("When room may come by itself: from leases that end, and how long wipes take."),
     )
     filters = serializers.ListField(
-        source="explanation.filters",
         child=serializers.DictField(),
         default=list,
         help_text=_("What a host must be, and how many hosts each leaves."),
     )
     place = serializers.IntegerField(allow_null=True, default=None, help_text=_("1: the next to be served."))
     of = serializers.IntegerField(allow_null=True, default=None, help_text=_("How many wait."))
-
-    def get_why(self, waiting: Mapping[str, Any]) -> str:
-        return why_said(waiting)
 
 
 class OrderDetail(Order):
@@ -131,12 +137,18 @@ class OrderDetail(Order):
     explanation = serializers.SerializerMethodField(
         help_text=_("Why it was placed where it was: rules and weights by code, and in words.")
     )
-    waiting = InLine(source="explanation.waiting", allow_null=True, default=None)
+    waiting = serializers.SerializerMethodField()
     approvals = Approval(many=True)
 
     def get_explanation(self, order: OrderRow) -> dict[str, Any]:
         said = {name: value for name, value in order.explanation.items() if name != "waiting"}
         return {**said, "words": why_here_said(said)} if said else {}
+
+    @extend_schema_field(InLine(allow_null=True))
+    def get_waiting(self, order: OrderRow) -> Any:
+        """What it waits for, where that is known."""
+        said = waiting.shown(order)
+        return None if said is None else InLine(said).data
 
 
 class Event(serializers.Serializer[Any]):

@@ -7,20 +7,75 @@ from rest_framework import serializers
 
 from catalog.api.fields import FreeObject, Page, Strict, Text, Whole
 from catalog.api.serializers.texts import Translated
+from catalog.common.data import DataClass
 from catalog.pool.models import Host as HostRow
-from catalog.pool.models import WipeCertificate
+from catalog.pool.models import WipeCertificate, WorkerState
 from catalog.pool.models import Zone as ZoneRow
 from catalog.pool.services import verify_certificate
 from catalog.pool.states import HostState
 
 
 class Zone(serializers.Serializer[Any]):
-    """Where hardware stands."""
+    """Where hardware stands. Since ``closed_at`` nothing new is placed there; orders wait while its worker is silent."""
 
     slug = serializers.CharField()
     name = Translated("name")
     kind = serializers.ChoiceField(choices=ZoneRow.Kind.choices)
     tenant = serializers.CharField(source="tenant.slug", allow_null=True, default=None)
+    admission = serializers.ChoiceField(choices=ZoneRow.Admission.choices)
+    data_classes = serializers.ListField(child=serializers.ChoiceField(choices=DataClass.choices))
+    closed_at = serializers.DateTimeField(allow_null=True)
+    closed_reason = serializers.CharField()
+    worker_state = serializers.ChoiceField(choices=WorkerState.choices)
+    worker_seen_at = serializers.DateTimeField(allow_null=True)
+
+
+class ZoneDetail(Zone):
+    """With what only operators are told."""
+
+    name_ko = serializers.CharField()
+    name_en = serializers.CharField()
+    admitted = serializers.SerializerMethodField(help_text=_("Affiliates let in by name."))
+    protected_outside = serializers.BooleanField()
+    wipe_driver = serializers.CharField()
+
+    def get_admitted(self, zone: ZoneRow) -> list[str]:
+        return sorted(zone.admitted.values_list("slug", flat=True))
+
+
+class ChangeZone(Strict):
+    """What is said of a zone; members left out stay as they are."""
+
+    name_ko = Text(max_length=100, required=False)
+    name_en = Text(max_length=100, required=False)
+    kind = serializers.ChoiceField(choices=ZoneRow.Kind.choices, required=False)
+    tenant = Text(max_length=40, required=False, allow_null=True, help_text=_("Of a local zone: its affiliate."))
+    admission = serializers.ChoiceField(choices=ZoneRow.Admission.choices, required=False)
+    admitted = serializers.ListField(
+        child=Text(max_length=40), required=False, max_length=200, help_text=_("Affiliates let in by name.")
+    )
+    data_classes = serializers.ListField(
+        child=serializers.ChoiceField(choices=DataClass.choices), required=False, min_length=1, max_length=4
+    )
+    protected_outside = serializers.BooleanField(
+        required=False, help_text=_("Your word that an external zone may hold protected data.")
+    )
+    wipe_driver = serializers.RegexField(r"^[a-z][a-z0-9_-]{0,39}$", required=False)
+    driver_options = FreeObject(required=False)
+
+
+class CreateZone(ChangeZone):
+    """A zone; its worker is started beside its hardware afterwards."""
+
+    slug = Text(max_length=40, help_text=_("3 to 40 of a–z, 0–9 and -, starting with a letter."))
+    name_ko = Text(max_length=100)
+    name_en = Text(max_length=100)
+
+
+class CloseZone(Strict):
+    """Why, for people to read."""
+
+    reason = Text(max_length=300)
 
 
 class HostQuery(Page):

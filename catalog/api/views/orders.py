@@ -19,11 +19,12 @@ from catalog.common.errors import InvalidInput, NotFound
 from catalog.instances.errors import NameInvalid, NameTaken
 from catalog.ipam.errors import PortsExhausted
 from catalog.leases.errors import LeaseOutlivesProject, LeaseTooLong
-from catalog.offerings.errors import ParameterForbidden, ParametersInvalid, PlanUnavailable
+from catalog.offerings.errors import DataClassNotAllowed, ParameterForbidden, ParametersInvalid, PlanUnavailable
 from catalog.orders import errors, selectors, services
 from catalog.orders.models import Order as OrderRow
 from catalog.orders.transitions import ENDS
 from catalog.placement.errors import IsolationTooWeak, NoCapacity
+from catalog.pool.errors import ZoneClosed, ZoneDataClass, ZoneNotOpen
 from catalog.quotas.errors import NothingToBorrow, QuotaExceeded
 from catalog.tenancy import selectors as tenancy
 from catalog.tenancy.models import Project
@@ -35,7 +36,9 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="The same key with the same request does one thing and answers alike, however often it is sent.",
 )
-_CLAIM = (QuotaExceeded, NothingToBorrow, NoCapacity, IsolationTooWeak, PortsExhausted)
+_CLAIM = (
+    QuotaExceeded, NothingToBorrow, NoCapacity, IsolationTooWeak, PortsExhausted, ZoneNotOpen, ZoneDataClass, ZoneClosed,
+)  # fmt: skip
 
 
 def idempotency_key(request: Request) -> str | None:
@@ -69,7 +72,7 @@ class Orders(Face):
         "POST": (
             PlanUnavailable, ParametersInvalid, ParameterForbidden, NameInvalid, NameTaken, LeaseTooLong,
             LeaseOutlivesProject, errors.ProjectUnknown, errors.ProjectEnded, errors.ZoneUnknown,
-            errors.IdempotencyKeyReused, *_CLAIM,
+            DataClassNotAllowed, errors.IdempotencyKeyReused, *_CLAIM,
         ),
     }  # fmt: skip
 
@@ -98,6 +101,7 @@ class Orders(Face):
             zone=wanted.get("zone"),
             lease_seconds=wanted.get("lease_seconds"),
             wait_for_capacity=wanted["wait_for_capacity"],
+            data_class=wanted["data_class"],
             idempotency_key=key,
             now=clock.now(),
         )

@@ -1,7 +1,7 @@
 """Zones and hosts, for operators."""
 
 import uuid
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import transaction
 from django.urls import reverse
@@ -19,8 +19,19 @@ from catalog.common import clock
 from catalog.common.errors import DomainError, InvalidInput, NotFound, StateConflict, Text
 from catalog.ipam.errors import AddressOutsideZone, AddressTaken
 from catalog.orders.errors import ZoneUnknown
-from catalog.pool import selectors, services
-from catalog.pool.errors import AddressInvalid, HostAddressTaken, HostNameInvalid, HostNameTaken
+from catalog.pool import selectors, services, zones
+from catalog.pool.errors import (
+    AddressInvalid,
+    HostAddressTaken,
+    HostNameInvalid,
+    HostNameTaken,
+    ProtectedDataOutside,
+    ZoneAlreadyClosed,
+    ZoneAlreadyOpen,
+    ZoneInUse,
+    ZoneReasonMissing,
+    ZoneSlugTaken,
+)
 from catalog.pool.models import Host as HostRow
 from catalog.pool.models import Zone as ZoneRow
 from catalog.pool.states import HOST
@@ -28,7 +39,7 @@ from catalog.reclaim import services as reclaim
 from catalog.reclaim.errors import HostInUse, SecondPersonNeeded
 from catalog.tenancy import selectors as tenancy
 from catalog.tenancy.models import Tenant
-from catalog.tenancy.policy import Actor
+from catalog.tenancy.policy import Action, Actor, require
 
 
 def _zone_named(actor: Actor, slug: str) -> ZoneRow:
@@ -38,11 +49,11 @@ def _zone_named(actor: Actor, slug: str) -> ZoneRow:
         raise ZoneUnknown(fields={"zone": ZoneUnknown.title}) from error
 
 
-def _owner_named(actor: Actor, slug: str) -> Tenant:
+def _affiliate(actor: Actor, field: str, slug: str) -> Tenant:
     try:
         return tenancy.tenant_for(actor, slug)
     except NotFound as error:
-        fields: dict[str, Text] = {"owner": NotFound.title}
+        fields: dict[str, Text] = {field: NotFound.title}
         raise InvalidInput(fields=fields) from error
 
 
@@ -51,12 +62,70 @@ class Zones(Face):
 
     pagination_class = Cursor
     ordering = ("slug",)
+    refusals: ClassVar = {"POST": (ZoneSlugTaken, ProtectedDataOutside)}
 
     @extend_schema(parameters=[Page], responses=shapes.Zone(many=True))
     def get(self, request: Request) -> Response:
-        """Where a service can stand."""
+        """Where a service can stand, what data it may hold there, and whether somebody works there."""
         self.query(Page)
         return self.page(selectors.zones_for(self.actor), shapes.Zone)
+
+    @extend_schema(request=shapes.CreateZone, responses={201: shapes.ZoneDetail})
+    def post(self, request: Request) -> Response:
+        """Make a zone. Hosts are registered in it afterwards, and its worker is started beside them."""
+        require(self.actor, Action.OPERATE_POOL)
+        given = _terms(self.actor, self.body(shapes.CreateZone))
+        zone = zones.create_zone(self.actor, now=clock.now(), **given)
+        return Response(shapes.ZoneDetail(zone).data, status=status.HTTP_201_CREATED)
+
+
+def _terms(actor: Actor, given: dict[str, Any]) -> dict[str, Any]:
+    """With affiliates instead of their names."""
+    if given.get("tenant"):
+        given["tenant"] = _affiliate(actor, "tenant", given["tenant"])
+    if "admitted" in given:
+        given["admitted"] = [_affiliate(actor, "admitted", slug) for slug in given["admitted"]]
+    return given
+
+
+class Zone(Face):
+    """One zone."""
+
+    refusals: ClassVar = {"POST": (ZoneInUse, ProtectedDataOutside)}
+
+    @extend_schema(request=shapes.ChangeZone, responses={200: shapes.ZoneDetail})
+    def post(self, request: Request, slug: str) -> Response:
+        """Change what is said of a zone, for what is placed from now on; what stands there stays."""
+        zone = selectors.zone_for(self.actor, slug)
+        require(self.actor, Action.OPERATE_POOL)
+        given = _terms(self.actor, self.body(shapes.ChangeZone))
+        return Response(shapes.ZoneDetail(zones.change_zone(self.actor, zone, now=clock.now(), **given)).data)
+
+
+class CloseZone(Face):
+    """Maintenance."""
+
+    refusals: ClassVar = {"POST": (ZoneReasonMissing, ZoneAlreadyClosed)}
+
+    @extend_schema(request=shapes.CloseZone, responses={200: shapes.ZoneDetail})
+    def post(self, request: Request, slug: str) -> Response:
+        """Place nothing new there until it is opened again. People are shown why; what stands there goes on."""
+        reason = self.body(shapes.CloseZone)["reason"]
+        zone = selectors.zone_for(self.actor, slug)
+        return Response(shapes.ZoneDetail(zones.close_zone(self.actor, zone, reason=reason, now=clock.now())).data)
+
+
+class OpenZone(Face):
+    """Back again."""
+
+    refusals: ClassVar = {"POST": (ZoneAlreadyOpen,)}
+
+    @extend_schema(request=Nothing, responses={200: shapes.ZoneDetail})
+    def post(self, request: Request, slug: str) -> Response:
+        """Let the zone be placed in again; orders that wait for it go on."""
+        self.body(Nothing)
+        zone = selectors.zone_for(self.actor, slug)
+        return Response(shapes.ZoneDetail(zones.open_zone(self.actor, zone, now=clock.now())).data)
 
 
 class Hosts(Face):
@@ -96,7 +165,7 @@ class Hosts(Face):
         now = clock.now()
         with transaction.atomic():
             host = services.register_host(
-                self.actor, zone=zone, owner=_owner_named(self.actor, owner) if owner else None, now=now, **given
+                self.actor, zone=zone, owner=_affiliate(self.actor, "owner", owner) if owner else None, now=now, **given
             )
             reclaim.enrol(self.actor, host, now=now)
         where = reverse("api:host", kwargs={"host_id": host.pk})

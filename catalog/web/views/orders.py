@@ -11,12 +11,11 @@ from django.views.decorators.http import require_POST, require_safe
 
 from catalog.common import clock
 from catalog.common.errors import NotFound
-from catalog.orders import selectors, services
+from catalog.orders import selectors, services, waiting
 from catalog.orders.models import Order, OrderEvent
 from catalog.orders.states import CANCELLABLE, OrderKind, OrderState
 from catalog.orders.transitions import ENDS
-from catalog.orders.waiting import why_said
-from catalog.placement.words import why_here_said, with_words
+from catalog.placement.words import why_here_said
 from catalog.quotas.services import usage
 from catalog.tenancy.policy import Action, can
 from catalog.web import progress
@@ -57,6 +56,7 @@ def _view(request: PortalRequest, order: Order, events: list[OrderEvent]) -> dic
     cancellable = order.state in CANCELLABLE and order.kind != OrderKind.DECOMMISSION
     return {
         "order": order,
+        "waiting": waiting.shown(order),
         "now": clock.now(),
         "milestones": progress.milestones(events, order.kind),
         "steps": progress.steps(events),
@@ -82,15 +82,12 @@ def order(request: PortalRequest, order_id: uuid.UUID) -> HttpResponse:
     found = selectors.order_for(request.actor, order_id)
     events = selectors.events_after(found, 0, EVENTS)
     shown = _view(request, found, events)
-    waiting = found.explanation.get("waiting")
     return show(
         request,
         "order.html",
         "orders",
         lines=progress.lines(events),
         parameters=parameters(found),
-        why_waiting=why_said(waiting) if waiting else "",
-        filters=with_words((waiting or {}).get("explanation", {}).get("filters", ())),
         why_here=why_here_said(found.explanation),
         **shown,
     )
@@ -178,11 +175,11 @@ def decide(request: PortalRequest, order_id: uuid.UUID, decision: str) -> HttpRe
 @portal
 def approvals(request: PortalRequest) -> HttpResponse:
     """Orders that wait for this person, with what each would do to the quota."""
-    waiting = list(to_decide(request.actor).select_related("version")[:50])
-    tenants = {each.tenant_id: each.tenant for each in waiting}
+    undecided = list(to_decide(request.actor).select_related("version")[:50])
+    tenants = {each.tenant_id: each.tenant for each in undecided}
     have = {pk: usage(tenant) for pk, tenant in tenants.items()}
     rows = []
-    for each in waiting:
+    for each in undecided:
         effect = []
         for name, wanted in each.plan.resources.items():
             used, limit = have[each.tenant_id].get(name, (0, 0))

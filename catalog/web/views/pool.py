@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from catalog.common import clock
+from catalog.common.data import in_words
 from catalog.common.errors import NotFound
 from catalog.ipam.models import Prefix
 from catalog.placement.models import Allocation
@@ -19,11 +20,12 @@ from catalog.pool import selectors
 from catalog.pool.models import Host, Inventory, Zone
 from catalog.pool.services import verify_certificate
 from catalog.pool.states import HostState
+from catalog.pool.workers import silence
 from catalog.reclaim import services
 from catalog.tenancy.policy import Action, can, require
 from catalog.web import badges, progress
 from catalog.web.pages import PortalRequest, attempt, portal, show
-from catalog.web.words import rank
+from catalog.web.words import of_two, rank
 
 SHOWN = 120
 """So many hosts a zone draws; the rest is counted."""
@@ -78,7 +80,7 @@ def pool(request: PortalRequest) -> HttpResponse:
             {"name": row["resource_class"], "used": row["used_sum"], "room": room}
         )
     zones = [_zone(each, drawn.get(each.pk, []), counts.get(each.pk, {}), totals.get(each.pk, [])) for each in
-             selectors.zones_for(request.actor)]  # fmt: skip
+             selectors.zones_for(request.actor).prefetch_related("admitted")]  # fmt: skip
     return show(request, "pool.html", "pool", zones=zones, legend=_legend(counts))
 
 
@@ -86,7 +88,24 @@ def _zone(
     zone: Zone, tiles: list[dict[str, Any]], counts: Mapping[str, int], totals: list[dict[str, Any]]
 ) -> dict[str, Any]:
     count = sum(counts.values())
-    return {"zone": zone, "tiles": tiles, "count": count, "more": count - len(tiles), "totals": totals}
+    return {
+        "zone": zone,
+        "tiles": tiles,
+        "count": count,
+        "more": count - len(tiles),
+        "totals": totals,
+        "silence": silence(zone) if count else None,
+        "data": in_words(each for each in zone.data_classes if zone.holds(each)),
+        "who": _who(zone),
+    }
+
+
+def _who(zone: Zone) -> str:
+    """To whom a zone is open, in words."""
+    guests = [of_two(each, "name") for each in zone.admitted.all()]
+    if zone.kind != Zone.Kind.LOCAL and zone.admission == Zone.Admission.ALL:
+        return str(Zone.Admission.ALL.label)
+    return ", ".join(([of_two(zone.tenant, "name")] if zone.tenant else []) + guests) or _("nobody")
 
 
 def _legend(counts: Mapping[uuid.UUID, Mapping[str, int]]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from catalog.common import clock
+from catalog.common.data import DataClass
 from catalog.common.errors import DomainError, Forbidden, NotFound
 from catalog.leases.limits import limits_for
 from catalog.offerings import services as offerings
@@ -16,7 +17,8 @@ from catalog.offerings.models import Offering, Plan
 from catalog.offerings.selectors import offering_on_sale, on_sale
 from catalog.orders import services
 from catalog.orders.rules import needs_approval
-from catalog.pool.selectors import zones_for
+from catalog.pool.models import Zone
+from catalog.pool.selectors import admitting, zones_for
 from catalog.quotas.services import usage
 from catalog.tenancy.models import Project
 from catalog.tenancy.policy import Action, can
@@ -72,6 +74,11 @@ def _lengths(project: Project | None, plan: Plan) -> list[tuple[str, Any]]:
     return order_choices(limits_for(project.tenant_id, plan.offering_id), left)
 
 
+def _zones(request: PortalRequest, project: Project | None) -> list[Zone]:
+    """Where a service of this project may stand; wherever the person sees, without one."""
+    return list(zones_for(request.actor) if project is None else admitting([project.tenant_id]))
+
+
 def _quota(project: Project | None, plan: Plan) -> list[dict[str, Any]]:
     if project is None:
         return []
@@ -99,8 +106,8 @@ def order_form(request: PortalRequest, slug: str) -> HttpResponse:
     chosen = request.POST.get("project") or request.GET.get("project") or ""
     project = next((each for each in projects if str(each) == chosen), projects[0] if projects else None)
     given: dict[str, Any] = {
-        "schema": offerings.parameter_schema(plan), "projects": projects, "zones": list(zones_for(request.actor)),
-        "leases": _lengths(project, plan),
+        "schema": offerings.parameter_schema(plan), "projects": projects, "zones": _zones(request, project),
+        "leases": _lengths(project, plan), "data_classes": offerings.data_classes(plan),
     }  # fmt: skip
     if request.method == "POST":
         form = OrderForm(request.POST, **given)
@@ -144,6 +151,7 @@ def _place(request: PortalRequest, form: OrderForm, plan: Plan) -> HttpResponse 
             lease_seconds=int(chosen["lease"]) if chosen["lease"] else None,
             idempotency_key=chosen["key"] or None,
             wait_for_capacity=chosen["wait"],
+            data_class=chosen["data_class"] or DataClass.INTERNAL,
             now=clock.now(),
         )
     except Forbidden:
