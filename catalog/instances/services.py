@@ -45,6 +45,7 @@ def create(
                 unit="s" + crypto.random_identifier(11),
                 parameters=parameters,
                 created_by_id=actor.user_id,
+                responsible_id=actor.user_id,
                 created_at=now,
                 state_since=now,
             )

@@ -6,16 +6,16 @@ from django.db.models import Prefetch, Q, QuerySet
 
 from catalog.common.errors import NotFound
 from catalog.pool.models import Host, HostEvent, Inventory, WipeCertificate, Zone
-from catalog.tenancy.policy import Action, Actor, can, require, visible_tenants
+from catalog.tenancy.policy import Action, Actor, can, require, scope
 
 
 def zones_for(actor: Actor) -> QuerySet[Zone]:
     """The zones the actor could order in: those open to all, and the local ones of their affiliates."""
     zones = Zone.objects.select_related("tenant")
-    visible = visible_tenants(actor)
-    if visible is None or can(actor, Action.VIEW_POOL):
+    seen = scope(actor)
+    if seen.everything or can(actor, Action.VIEW_POOL):
         return zones
-    return zones.filter(~Q(kind=Zone.Kind.LOCAL) | Q(tenant__in=visible))
+    return zones.filter(~Q(kind=Zone.Kind.LOCAL) | Q(tenant__in=seen.touched))
 
 
 def zone_for(actor: Actor, slug: str) -> Zone:

@@ -10,8 +10,10 @@ from django.urls import URLPattern, get_resolver
 from catalog.instances.models import ServiceInstance
 from catalog.orders.models import Order
 from catalog.pool.models import Host
-from catalog.tenancy.models import User
-from tests.api.conftest import Caller, problem
+from catalog.quotas.models import Loan
+from catalog.tenancy.models import Membership, Project, Role, Tenant, User
+from tests.api.conftest import Caller, problem, wanted
+from tests.factories import NOW, ProjectFactory, UserFactory
 
 OPEN = {"tokens", "schema", "docs"}
 """Routes that anybody may ask."""
@@ -94,6 +96,42 @@ def test_stranger_sees_empty_lists(running: ServiceInstance, mallory: User, call
     assert stranger.get("/projects").json()["results"] == []
     assert stranger.get("/loans").json()["results"] == []
     assert [row["slug"] for row in stranger.get("/tenants").json()["results"]] == ["insurance"]
+
+
+def test_a_developer_of_one_project_has_nothing_to_do_with_the_others(
+    running: ServiceInstance, loan: Project, capital: Tenant, call: Callable[..., Caller]
+) -> None:
+    """Whatever of the affiliate lies outside the project does not exist; inside it they work as others do."""
+    second, order = ProjectFactory(tenant=capital, slug="second"), Order.objects.get()
+    inside, outside = UserFactory(username="ivy"), UserFactory(username="oscar")
+    for person, project in ((inside, loan), (outside, second)):
+        Membership.objects.create(user=person, role=Role.TENANT_ADMIN, tenant=capital, project=project)
+    ivy, oscar = call(inside), call(outside)
+
+    def seen(caller: Caller, path: str) -> int:
+        return len(caller.get(path).json()["results"])
+
+    lists = ["/orders", "/instances", "/projects", "/loans", "/quotas", "/tenants"]
+    Loan.objects.create(
+        borrower=capital, instance=running, zone=running.zone, resource_class="VCPU", amount=1, began_at=NOW
+    )
+    assert {path: seen(ivy, path) for path in lists} == dict.fromkeys(lists, 1) | {"/quotas": 0}
+    assert {path: seen(oscar, path) for path in lists} == {
+        "/orders": 0, "/instances": 0, "/projects": 1, "/loans": 0, "/quotas": 0, "/tenants": 1,
+    }  # fmt: skip
+    assert [row["name"] for row in oscar.get("/projects").json()["results"]] == ["capital/second"]
+    for name, pattern in routes():
+        if name in OPEN | COMMON | OF_THE_POOL:
+            continue
+        path = address(pattern, order_id=order.pk, instance_id=running.pk)
+        for method in methods(pattern):
+            answer = oscar.get(path) if method == "GET" else oscar.post(path, BODIES.get(name, {}))
+            problem(answer, 404, "not-found")
+    problem(oscar.post("/orders", wanted()), 404, "project-unknown")
+    assert oscar.post("/orders", wanted(project="capital/second", name="second-db")).status_code == 201
+    problem(ivy.post("/orders", wanted(project="capital/second", name="third-db")), 404, "project-unknown")
+    assert ivy.get(f"/orders/{order.pk}").status_code == 200
+    assert ivy.post(f"/instances/{running.pk}/give-back").status_code == 201
 
 
 @pytest.mark.parametrize("who", ["developer", "mallory", "catalog_admin", "finance"])

@@ -16,8 +16,10 @@ from catalog.api.face import Face
 from catalog.api.fields import Nothing, Page
 from catalog.api.pagination import Cursor
 from catalog.api.serializers import tenancy as shapes
+from catalog.common import clock
 from catalog.tenancy import selectors
-from catalog.tenancy.models import User
+from catalog.tenancy.models import Membership, User
+from catalog.tenancy.policy import in_force
 
 
 class Tokens(Face):
@@ -61,11 +63,8 @@ class Me(Face):
         self.query(Nothing)
         user = request.user
         assert isinstance(user, User)
-        slugs = dict(selectors.tenants_for(self.actor).values_list("pk", "slug"))
-        roles = [
-            {"role": role, "tenant": slugs.get(tenant) if tenant else None}
-            for role, tenant in sorted(self.actor.grants, key=str)
-        ]
+        mine = Membership.objects.filter(in_force(clock.now()), user=user).select_related("tenant", "project__tenant")
+        roles = mine.order_by("tenant__slug", "project__slug", "role")
         shown = {
             "username": user.get_username(),
             "name": user.get_full_name(),
