@@ -19,12 +19,15 @@ OPEN = {"tokens", "schema", "docs"}
 """Routes that anybody may ask."""
 COMMON = {
     "token", "me", "tenants", "projects", "offerings", "offering", "orders", "instances", "zones", "quotas", "loans",
+    "memberships", "handovers",
 }  # fmt: skip
 """Routes that answer with what is one's own; lists are looked at below."""
 OF_THE_POOL = {
     "hosts", "host", "host-events", "certificates", "host-wipe", "host-quarantine", "host-maintenance", "host-resume",
     "host-retire", "audit",
 }  # fmt: skip
+NAMED = {"tenant", "project", "membership-end"}
+"""Routes about one thing that is named by something else than a UUID."""
 BODIES: dict[str, dict[str, Any]] = {
     "order-approve": {"content_hash": "0" * 64},
     "order-reject": {"content_hash": "0" * 64},
@@ -57,7 +60,7 @@ def address(pattern: URLPattern, **ids: object) -> str:
 
 def test_every_route_has_been_thought_of() -> None:
     with_ids = {name for name, pattern in routes() if "<uuid:" in str(pattern.pattern)}
-    assert {name for name, _ in routes()} == OPEN | COMMON | OF_THE_POOL | with_ids
+    assert {name for name, _ in routes()} == OPEN | COMMON | OF_THE_POOL | NAMED | with_ids
 
 
 def test_stranger_meets_404_everywhere(
@@ -70,7 +73,7 @@ def test_stranger_meets_404_everywhere(
     )
     stranger, walked = call(mallory), 0
     for name, pattern in routes():
-        if name in OPEN | COMMON | OF_THE_POOL:
+        if name in OPEN | COMMON | OF_THE_POOL | NAMED:
             continue
         theirs = address(pattern, order_id=order.pk, instance_id=running.pk)
         nobodys = address(pattern, order_id=uuid.uuid4(), instance_id=uuid.uuid4())
@@ -121,7 +124,7 @@ def test_a_developer_of_one_project_has_nothing_to_do_with_the_others(
     }  # fmt: skip
     assert [row["name"] for row in oscar.get("/projects").json()["results"]] == ["capital/second"]
     for name, pattern in routes():
-        if name in OPEN | COMMON | OF_THE_POOL:
+        if name in OPEN | COMMON | OF_THE_POOL | NAMED:
             continue
         path = address(pattern, order_id=order.pk, instance_id=running.pk)
         for method in methods(pattern):
@@ -175,5 +178,7 @@ def test_without_a_token_nothing_opens(running: ServiceInstance, host: Host, cal
         path = address(pattern, order_id=order.pk, instance_id=running.pk, host_id=host.pk).replace(
             "<slug:slug>", "postgresql"
         )
+        for part, value in (("<slug:tenant>", "capital"), ("<slug:project>", "loan"), ("<int:membership_id>", "1")):
+            path = path.replace(part, value)
         for method in methods(pattern):
             problem(nobody.send(method, f"/api/v1{path}"), 401, "not-signed-in")

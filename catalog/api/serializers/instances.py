@@ -104,6 +104,9 @@ class Instance(serializers.Serializer[Any]):
     offering = serializers.CharField(source="plan.offering.slug")
     plan = serializers.CharField(source="plan.slug")
     zone = serializers.CharField(source="zone.slug", allow_null=True, default=None)
+    responsible = serializers.CharField(
+        source="responsible.username", allow_null=True, default=None, help_text=_("Who answers for it.")
+    )
     endpoints = Endpoint(many=True)
     lease = Lease(allow_null=True, default=None)
     created_at = serializers.DateTimeField()
