@@ -69,23 +69,28 @@ def grant(
     return row
 
 
-def end(actor: Actor, membership: Membership, *, now: datetime, ends_at: datetime | None = None) -> Membership:
-    """End a role now, or at ``ends_at``; the row stays, and says until when it counted.
-
-    :raises NotFound, Forbidden: the actor does not manage the members there.
-    :raises OwnMembership, MembershipEnded, MembershipEndInvalid: nothing has changed.
-    """
+def set_end(actor: Actor, membership: Membership, ends_at: datetime | None, *, now: datetime) -> Membership:
+    """Let a role that is in force count until ``ends_at``; None: until it is ended. Raises as :func:`end`."""
     require(actor, Action.MANAGE_MEMBERS, membership.tenant_id, membership.project_id)
     if membership.user_id == actor.user_id:
         raise OwnMembership()
-    if ends_at is not None and ends_at <= now:
+    if ends_at is not None and ends_at < now:
         raise MembershipEndInvalid(fields={"ends_at": MembershipEndInvalid.title})
     with transaction.atomic():
         lock_one(User, membership.user_id)
-        return end_locked(actor, membership, ends_at=ends_at or now, now=now)
+        return end_locked(actor, membership, ends_at=ends_at, now=now)
 
 
-def end_locked(actor: Actor, membership: Membership, *, ends_at: datetime, now: datetime) -> Membership:
+def end(actor: Actor, membership: Membership, *, now: datetime) -> Membership:
+    """End a role now; the row stays, and says until when it counted.
+
+    :raises NotFound, Forbidden: the actor does not manage the members there.
+    :raises OwnMembership, MembershipEnded: nothing has changed.
+    """
+    return set_end(actor, membership, now, now=now)
+
+
+def end_locked(actor: Actor, membership: Membership, *, ends_at: datetime | None, now: datetime) -> Membership:
     """The same, in the caller's transaction, with the person's row locked and everything checked. Raises MembershipEnded."""
     row = Membership.objects.select_related("user", "tenant", "project__tenant").get(pk=membership.pk)
     if row.ends_at is not None and row.ends_at <= now:

@@ -118,15 +118,15 @@ class Scope:
         """Whether it holds this project's things; without a project: the affiliate as a whole; without both: the group."""
         return self.everything or tenant_id in self.tenants or (project_id is not None and project_id in self.projects)
 
-    def where(self, tenant: str = "tenant", project: str = "project") -> Q:
-        """The condition on rows that lie in a project, whose roads to affiliate and project are named so."""
+    def where(self, tenant: str = "tenant", project: str | None = "project") -> Q:
+        """The condition on rows whose roads to affiliate and project are named so (no project: they belong to it as a whole)."""
         if self.everything:
             return Q()
         mine = Q(**{f"{tenant}__in": self.tenants})
-        return mine | Q(**{f"{project}__in": list(self.projects)}) if self.projects else mine
+        return mine | Q(**{f"{project}__in": list(self.projects)}) if self.projects and project else mine
 
-    def rows(self, query: "QuerySet[M]", tenant: str = "tenant", project: str = "project") -> "QuerySet[M]":
-        """The rows of ``query`` that it holds. Every list of projects' things goes through here."""
+    def rows(self, query: "QuerySet[M]", tenant: str = "tenant", project: str | None = "project") -> "QuerySet[M]":
+        """The rows of ``query`` that it holds. Every list of an affiliate's things goes through here."""
         return query if self.everything else query.filter(self.where(tenant, project))
 
 

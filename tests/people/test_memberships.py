@@ -16,7 +16,7 @@ from catalog.people.errors import (
     PersonUnknown,
     RoleScopeMismatch,
 )
-from catalog.people.memberships import active_person, end, grant
+from catalog.people.memberships import active_person, end, grant, set_end
 from catalog.tenancy.models import GROUP_ROLES, TENANT_ROLES, Membership, Project, Role, Tenant, User
 from tests.factories import NOW, ProjectFactory, UserFactory, acting
 
@@ -120,7 +120,7 @@ def test_absurd_places_and_ends_are_refused(
     refused(MembershipExists, grant, tara, developer, Role.DEVELOPER, tenant=capital)
     row = end(tara, developer.memberships.get(), now=NOW)
     refused(MembershipEnded, end, tara, row)
-    refused(MembershipEndInvalid, end, tara, row, ends_at=NOW - timedelta(days=1))
+    refused(MembershipEndInvalid, set_end, tara, row, NOW - timedelta(days=1))
 
 
 @pytest.mark.postgresql

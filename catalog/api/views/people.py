@@ -117,7 +117,8 @@ class EndMembership(Face):
         row = selectors.memberships_for(self.actor).filter(pk=membership_id).first()
         if row is None:
             raise NotFound()
-        ended = memberships.end(self.actor, row, ends_at=ends_at, now=clock.now())
+        now = clock.now()
+        ended = memberships.set_end(self.actor, row, ends_at or now, now=now)
         return Response(shapes.Membership(ended).data)
 
 
