@@ -47,6 +47,7 @@ INSTALLED_APPS = [
     "catalog.dispatch",
     "catalog.reclaim",
     "catalog.orders",
+    "catalog.people",
     "catalog.api",
     "catalog.web",
     "catalog.stack",

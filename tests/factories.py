@@ -266,6 +266,8 @@ class InstanceFactory(factory.django.DjangoModelFactory):
     unit = factory.Sequence(lambda n: f"s{n:011}")
     created_at = NOW
     state_since = NOW
+    responsible = factory.SelfAttribute("created_by")
+    created_by = None
 
 
 class LeaseFactory(factory.django.DjangoModelFactory):

@@ -3,7 +3,7 @@
 from django.urls import path, re_path
 
 from catalog.api import problems
-from catalog.api.views import audit, document, follow, instances, offerings, orders, pool, quotas, tenancy
+from catalog.api.views import audit, document, follow, instances, offerings, orders, people, pool, quotas, tenancy
 
 app_name = "api"
 
@@ -14,7 +14,12 @@ urlpatterns = [
     path(_V1 + "tokens/current", tenancy.CurrentToken.as_view(), name="token"),
     path(_V1 + "me", tenancy.Me.as_view(), name="me"),
     path(_V1 + "tenants", tenancy.Tenants.as_view(), name="tenants"),
+    path(_V1 + "tenants/<slug:tenant>", people.Tenant.as_view(), name="tenant"),
     path(_V1 + "projects", tenancy.Projects.as_view(), name="projects"),
+    path(_V1 + "projects/<slug:tenant>/<slug:project>", people.Project.as_view(), name="project"),
+    path(_V1 + "memberships", people.Memberships.as_view(), name="memberships"),
+    path(_V1 + "memberships/<int:membership_id>/end", people.EndMembership.as_view(), name="membership-end"),
+    path(_V1 + "handovers", people.Handovers.as_view(), name="handovers"),
     path(_V1 + "offerings", offerings.Offerings.as_view(), name="offerings"),
     path(_V1 + "offerings/<slug:slug>", offerings.Offering.as_view(), name="offering"),
     path(_V1 + "orders", orders.Orders.as_view(), name="orders"),

@@ -13,8 +13,7 @@ from knox.models import get_token_model
 from catalog.audit.models import AuditEntry
 from catalog.audit.services import record
 from catalog.common import clock
-from catalog.tenancy.admin import AffiliatePage, MembershipPage, Person, PolicyAdmin, actor_of
-from catalog.tenancy.models import Membership, Tenant, User
+from catalog.tenancy.admin import PolicyAdmin, actor_of
 from catalog.tenancy.policy import Action
 
 
@@ -66,28 +65,6 @@ class AuditedAdmin(PolicyAdmin):
 # Roles come from memberships, tokens from the API: neither has a page to be changed on.
 admin.site.unregister(Group)
 admin.site.unregister(get_token_model())
-
-
-@admin.register(User)
-class UserAdmin(AuditedAdmin, Person):
-    """People, recorded."""
-
-    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:  # noqa: A002
-        response = super().user_change_password(request, id, form_url)
-        user = self.get_object(request, id)
-        if request.method == "POST" and response.status_code == 302 and user is not None:
-            self.write_down(request, user, "password", before={}, after={})
-        return response
-
-
-@admin.register(Tenant)
-class TenantAdmin(AuditedAdmin, AffiliatePage):
-    """Affiliates, recorded."""
-
-
-@admin.register(Membership)
-class MembershipAdmin(AuditedAdmin, MembershipPage):
-    """Roles, recorded."""
 
 
 @admin.register(AuditEntry)

@@ -4,16 +4,20 @@ from django.contrib import admin
 
 from catalog.instances.models import InstanceEvent, ServiceBinding, ServiceInstance
 from catalog.tenancy.admin import PolicyAdmin
+from catalog.tenancy.policy import Action
 
 
 @admin.register(ServiceInstance)
 class ServiceInstanceAdmin(PolicyAdmin):
     """Services."""
 
-    list_display = ("name", "unit", "tenant", "project", "plan", "state", "zone", "created_at", "state_reason")
+    delegated = Action.MANAGE_MEMBERS
+    list_display = (
+        "name", "unit", "tenant", "project", "plan", "state", "zone", "responsible", "created_at", "state_reason",
+    )  # fmt: skip
     list_filter = ("state", "tenant", "zone")
-    list_select_related = ("tenant", "project__tenant", "plan__offering", "zone")
-    search_fields = ("name", "unit", "tenant__slug")
+    list_select_related = ("tenant", "project__tenant", "plan__offering", "zone", "responsible")
+    search_fields = ("name", "unit", "tenant__slug", "responsible__username")
 
 
 @admin.register(ServiceBinding)

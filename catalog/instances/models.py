@@ -40,6 +40,14 @@ class ServiceInstance(UUIDModel, Stateful):
     )
     outputs = models.JSONField(default=dict)
     created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    responsible = models.ForeignKey(
+        User,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="services",
+        help_text="who answers for it now",
+    )
     created_at = models.DateTimeField()
     active_at = models.DateTimeField(null=True, blank=True)
     decommissioned_at = models.DateTimeField(null=True, blank=True)

@@ -56,6 +56,7 @@ def create(
                 parameters=parameters,
                 data_class=data_class,
                 created_by_id=actor.user_id,
+                responsible_id=actor.user_id,
                 created_at=now,
                 state_since=now,
             )

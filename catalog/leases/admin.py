@@ -1,27 +1,23 @@
-"""Leases in the admin: to be read; services extend and end them. Policies of their lengths, and the projects they follow."""
+"""Leases in the admin: to be read; services extend and end them. Policies of their lengths."""
 
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
 from django.core.exceptions import ValidationError
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.timezone import get_default_timezone, localdate
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
 from catalog.audit.admin import AuditedAdmin
 from catalog.common import clock, words
 from catalog.common.errors import DomainError
 from catalog.leases import holds, services
 from catalog.leases.models import Lease, LeaseEvent, LeasePolicy
-from catalog.leases.projects import follow_projects
-from catalog.tenancy.admin import PolicyAdmin, ProjectPage, actor_of
-from catalog.tenancy.models import Project
+from catalog.tenancy.admin import PolicyAdmin, actor_of
+from catalog.tenancy.confirmation import confirmed
 from catalog.tenancy.policy import Action, can
 
 
@@ -34,6 +30,7 @@ class LeasePolicyAdmin(AuditedAdmin):
     """How long services may stay. What a row leaves empty, the next wider one says, and in the end the settings."""
 
     writers, written_by_hand, deletable = Action.CURATE, True, True
+    delegated, roads = Action.MANAGE_MEMBERS, ("tenant", None)
     list_display = ("__str__", "tenant", "offering", "default", "longest", "longest_extension", "most_extensions")
     list_filter = ("tenant", "offering")
     list_select_related = ("tenant", "offering")
@@ -54,35 +51,6 @@ class LeasePolicyAdmin(AuditedAdmin):
     def longest_extension(self, policy: LeasePolicy) -> str:
         """In words."""
         return _span(policy.longest_extension_seconds)
-
-
-class ProjectForm(forms.ModelForm):
-    """An end in the past would end everything of the project this minute; it is refused as a slip."""
-
-    class Meta:
-        model = Project
-        fields = ("tenant", "slug", "name", "ends_on")
-
-    def clean_ends_on(self) -> date | None:
-        """Today or later, unless it is left as it was."""
-        day: date | None = self.cleaned_data["ends_on"]
-        if day is not None and "ends_on" in self.changed_data and day < localdate(clock.now(), get_default_timezone()):
-            raise forms.ValidationError(_("This day is over. Choose today, which ends its services tonight, or later."))
-        return day
-
-
-@admin.register(Project)
-class ProjectAdmin(AuditedAdmin, ProjectPage):
-    """Projects, recorded. Leases that would outlive one whose end is brought forward are brought forward with it."""
-
-    form = ProjectForm
-
-    def save_model(self, request: HttpRequest, obj: Model, form: "forms.ModelForm[Any]", change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        assert isinstance(obj, Project)
-        if brought := follow_projects(clock.now(), actor=actor_of(request), project=obj):
-            said = ngettext("%d lease now ends with the project.", "%d leases now end with the project.", brought)
-            messages.warning(request, said % brought)
 
 
 class LeaseActionForm(ActionForm):
@@ -125,6 +93,7 @@ class LeaseAdmin(PolicyAdmin):
         return can(actor_of(request), Action.OPERATE_POOL)
 
     @admin.action(description=_("Set a legal hold (reason; until, or empty)"), permissions=["hold"])
+    @confirmed
     def hold(self, request: HttpRequest, queryset: "QuerySet[Lease]") -> None:
         """Keep services, whatever their leases say."""
         actor, reason, now = actor_of(request), _reason(request), clock.now()
@@ -133,12 +102,14 @@ class LeaseAdmin(PolicyAdmin):
         )
 
     @admin.action(description=_("Lift the legal hold (reason)"), permissions=["hold"])
+    @confirmed
     def lift_hold(self, request: HttpRequest, queryset: "QuerySet[Lease]") -> None:
         """Let leases count again."""
         actor, reason, now = actor_of(request), _reason(request), clock.now()
         self._each(request, queryset, lambda lease, _until: holds.lift_hold(actor, lease, reason=reason, now=now))
 
     @admin.action(description=_("Recall (reason; until, or empty for the least notice)"), permissions=["recall"])
+    @confirmed
     def recall(self, request: HttpRequest, queryset: "QuerySet[Lease]") -> None:
         """Bring ends forward, with notice."""
         actor, reason, now = actor_of(request), _reason(request), clock.now()
@@ -148,6 +119,7 @@ class LeaseAdmin(PolicyAdmin):
         )  # fmt: skip
 
     @admin.action(description=_("Cancel the recall"), permissions=["recall"])
+    @confirmed
     def cancel_recall(self, request: HttpRequest, queryset: "QuerySet[Lease]") -> None:
         """Give leases their ends back."""
         actor, now = actor_of(request), clock.now()

@@ -34,7 +34,7 @@ def hold(actor: Actor, lease: Lease, *, reason: str, until: datetime | None, now
     :raises HoldEndInvalid: not in the future, or more than a hundred years away.
     :raises LeaseEnded: the service is being given back already.
     """
-    require(actor, Action.HOLD, lease.instance.tenant_id)
+    require(actor, Action.HOLD, lease.instance.tenant_id, lease.instance.project_id)
     why = _reason(reason)
     if until is not None and not now < until <= now + LONGEST:
         raise HoldEndInvalid(fields={"until": HoldEndInvalid.title})
@@ -49,7 +49,7 @@ def lift_hold(actor: Actor, lease: Lease, *, reason: str, now: datetime) -> Leas
     :raises HoldWithoutReason: the reason is blank.
     :raises NotHeld: there is no hold, or it is over.
     """
-    require(actor, Action.HOLD, lease.instance.tenant_id)
+    require(actor, Action.HOLD, lease.instance.tenant_id, lease.instance.project_id)
     values = {"held_at": None, "held_until": None, "held_by": "", "hold_reason": ""}
     return _set(actor, lease, "hold-lifted", values, why=_reason(reason), now=now)
 

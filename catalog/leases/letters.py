@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from django.db.models import Q
 from django.utils import translation
 from django.utils.functional import Promise
 from django.utils.timezone import get_default_timezone_name
@@ -15,8 +14,9 @@ from catalog.common import words
 from catalog.instances.models import ServiceInstance
 from catalog.leases.models import Lease
 from catalog.mail import services as mail
-from catalog.tenancy.models import Membership, Role, User
+from catalog.tenancy.models import User
 from catalog.tenancy.policy import Action, actor_for, can
+from catalog.tenancy.selectors import people_who
 
 log = structlog.get_logger(__name__)
 
@@ -68,19 +68,15 @@ RECALL_CANCELLED = Letter(
 
 
 def recipients(instance: ServiceInstance, *, now: datetime) -> list[User]:
-    """Who is told about a service: the person who ordered it if they may still act and can be reached, else the affiliate's
+    """Who is told about a service: the person responsible for it if they may still act and can be reached, else the affiliate's
     administrators who can. Empty where there is nobody.
     """
-    person = instance.created_by
+    person, where = instance.responsible, (instance.tenant_id, instance.project_id)
     reachable = person is not None and person.is_active and person.email
-    if person is not None and reachable and can(actor_for(person, now=now), Action.ORDER, instance.tenant_id):
+    if person is not None and reachable and can(actor_for(person, now=now), Action.ORDER, *where):
         return [person]
-    in_force = Membership.objects.filter(
-        Q(ends_at__isnull=True) | Q(ends_at__gt=now), tenant=instance.tenant_id, role=Role.TENANT_ADMIN
-    )
-    return list(
-        User.objects.filter(pk__in=in_force.values("user"), is_active=True).exclude(email="").order_by("username")
-    )
+    admins = people_who(Action.MANAGE_MEMBERS, *where, now=now)
+    return list(admins.exclude(email="").order_by("username"))
 
 
 def tell(lease: Lease, letter: Letter, *, now: datetime, reason: str = "") -> list[str]:

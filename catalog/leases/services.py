@@ -76,7 +76,7 @@ def extend(actor: Actor, lease: Lease, *, seconds: int, now: datetime) -> Lease:
     """
     instance = lease.instance
     tenant_id = instance.tenant_id
-    require(actor, Action.ORDER, tenant_id)
+    require(actor, Action.ORDER, tenant_id, instance.project_id)
     limits = limits_for(tenant_id, instance.plan.offering_id)
     with transaction.atomic():
         locked = lock_one(Lease, lease.pk)

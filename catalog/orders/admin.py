@@ -4,12 +4,14 @@ from django.contrib import admin
 
 from catalog.orders.models import Approval, Order, OrderEvent
 from catalog.tenancy.admin import PolicyAdmin
+from catalog.tenancy.policy import Action
 
 
 @admin.register(Order)
 class OrderAdmin(PolicyAdmin):
     """Orders."""
 
+    delegated = Action.MANAGE_MEMBERS
     list_display = (
         "created_at", "kind", "name", "tenant", "project", "plan", "state", "attempt", "requested_by", "failure_code",
     )  # fmt: skip

@@ -36,11 +36,13 @@ class IdempotencyKeyReused(DomainError):
 
 
 class OwnApproval(DomainError):
-    """Nobody decides on their own order."""
+    """Nobody decides on their own order: one they placed, or one for a service they answer for."""
 
     code = "own-approval"
     status = 403
-    title = _("You placed this order yourself; somebody else has to decide on it.")
+    title = _(
+        "This order is your own: you placed it, or you answer for its service. Somebody else has to decide on it."
+    )
 
 
 class ApprovalStale(DomainError):

@@ -3,21 +3,31 @@
 import uuid
 
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from catalog.common.errors import NotFound
 from catalog.instances.models import ServiceInstance
 from catalog.leases.models import Lease
 from catalog.orders.models import Order, OrderEvent
-from catalog.tenancy.policy import Actor, visible_tenants
+from catalog.tenancy.policy import Actor, scope
 
 
 def orders_for(actor: Actor) -> QuerySet[Order]:
     """The orders the actor may see, newest first, with what lists show of them."""
     query = Order.objects.select_related("tenant", "project", "plan__offering", "zone", "requested_by", "instance")
-    tenants = visible_tenants(actor)
-    return query if tenants is None else query.filter(tenant__in=tenants)
+    return scope(actor).rows(query)
+
+
+def mine(actor: Actor) -> Q:
+    """Orders that nobody but others may decide on: which the actor placed, or for whose service they answer."""
+    return Q(requested_by=actor.user_id) | Q(instance__responsible=actor.user_id)
+
+
+def is_own(actor: Actor, order: Order) -> bool:
+    """The same of one order."""
+    answers = order.instance.responsible_id if order.instance else None
+    return actor.user_id is not None and actor.user_id in {order.requested_by_id, answers}
 
 
 def order_for(actor: Actor, order_id: uuid.UUID | str) -> Order:
@@ -30,9 +40,10 @@ def order_for(actor: Actor, order_id: uuid.UUID | str) -> Order:
 
 def instances_for(actor: Actor) -> QuerySet[ServiceInstance]:
     """The instances the actor may see, newest first, with what lists show of them."""
-    query = ServiceInstance.objects.select_related("tenant", "project", "plan__offering", "version", "zone", "lease")
-    tenants = visible_tenants(actor)
-    return query if tenants is None else query.filter(tenant__in=tenants)
+    query = ServiceInstance.objects.select_related(
+        "tenant", "project", "plan__offering", "version", "zone", "lease", "responsible"
+    )
+    return scope(actor).rows(query)
 
 
 def instance_for(actor: Actor, instance_id: uuid.UUID | str) -> ServiceInstance:

@@ -37,6 +37,7 @@ from catalog.orders.errors import (
 )
 from catalog.orders.models import Approval, Order
 from catalog.orders.rules import needs_approval
+from catalog.orders.selectors import is_own
 from catalog.orders.states import OrderKind, OrderState
 from catalog.orders.transitions import ENDS, move_order
 from catalog.placement.errors import NoCapacity
@@ -115,7 +116,7 @@ def place(
         DataClassNotAllowed, ZoneRefused: nothing has changed.
     """
     try:
-        require(actor, Action.ORDER, project.tenant_id)
+        require(actor, Action.ORDER, project.tenant_id, project.pk)
     except NotFound as error:
         raise ProjectUnknown(fields={"project": ProjectUnknown.title}) from error
     asked = {
@@ -205,11 +206,11 @@ def claim_and_dispatch(order: Order, *, actor: Actor, now: datetime, explain: bo
 
 
 def _decidable(actor: Actor, order: Order, content_hash: str) -> Order:
-    require(actor, Action.APPROVE, order.tenant_id)
+    require(actor, Action.APPROVE, order.tenant_id, order.project_id)
     held = lock_one(Order, order.pk)
     if held.state != OrderState.PENDING_APPROVAL:
         raise NotWaitingForApproval()
-    if held.requested_by_id == actor.user_id:
+    if is_own(actor, held):
         raise OwnApproval()
     if content_hash != held.content_hash or held.content_hash != _shown_to_approver(held):
         raise ApprovalStale()
@@ -263,7 +264,7 @@ def cancel(actor: Actor, order: Order, *, now: datetime) -> Order:
 
     :raises OrderEnded, AlreadyCancelling, GiveBackNotCancellable: nothing has changed.
     """
-    require(actor, Action.ORDER, order.tenant_id)
+    require(actor, Action.ORDER, order.tenant_id, order.project_id)
     with transaction.atomic():
         held = lock_one(Order, order.pk)
         if held.state in ENDS or held.state == OrderState.FAILED_DIRTY:
@@ -294,7 +295,7 @@ def retry(actor: Actor, order: Order, *, now: datetime) -> Order:
     :raises NotRetryable: it has not failed.
     :raises NameTaken, QuotaExceeded, NothingToBorrow, NoCapacity: nothing has changed.
     """
-    require(actor, Action.ORDER, order.tenant_id)
+    require(actor, Action.ORDER, order.tenant_id, order.project_id)
     with transaction.atomic():
         held = lock_one(Order, order.pk)
         if held.state == OrderState.FAILED_DIRTY:
@@ -334,7 +335,7 @@ def give_back(
     :raises OrderUnderWay: it is still being built; cancel that order instead.
     :raises LegalHold: it is held.
     """
-    require(actor, Action.ORDER, instance.tenant_id)
+    require(actor, Action.ORDER, instance.tenant_id, instance.project_id)
     request_hash = _digest({"decommission": str(instance.pk)})
     if earlier := _same_request(actor, idempotency_key, request_hash):
         return earlier
@@ -377,7 +378,7 @@ def give_back(
 
 def extend_lease(actor: Actor, instance: ServiceInstance, *, seconds: int, now: datetime) -> Lease:
     """Let a service stay ``seconds`` longer. Raises what :func:`catalog.leases.services.extend` does, or NotFound."""
-    require(actor, Action.ORDER, instance.tenant_id)
+    require(actor, Action.ORDER, instance.tenant_id, instance.project_id)
     lease = Lease.objects.filter(instance=instance).first()
     if lease is None:
         raise NotFound(_("The service has no lease yet; it starts when the service is ready."))
@@ -386,7 +387,7 @@ def extend_lease(actor: Actor, instance: ServiceInstance, *, seconds: int, now: 
 
 def reveal(actor: Actor, instance: ServiceInstance, *, now: datetime) -> dict[str, Any]:
     """The credentials of a service, once. Raises Forbidden, InstanceNotReady or AlreadyShown."""
-    require(actor, Action.REVEAL_SECRET, instance.tenant_id)
+    require(actor, Action.REVEAL_SECRET, instance.tenant_id, instance.project_id)
     if actor.user_id is None:
         raise Forbidden()
     return instances.reveal(actor, instance, now=now)

@@ -7,7 +7,7 @@ from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 
 from catalog.common.errors import NotFound
 from catalog.pool.models import Host, HostEvent, Inventory, WipeCertificate, Zone
-from catalog.tenancy.policy import Action, Actor, can, require, visible_tenants
+from catalog.tenancy.policy import Action, Actor, can, require, scope
 
 
 def admitting(tenants: Iterable[uuid.UUID]) -> QuerySet[Zone]:
@@ -20,10 +20,10 @@ def admitting(tenants: Iterable[uuid.UUID]) -> QuerySet[Zone]:
 
 def zones_for(actor: Actor) -> QuerySet[Zone]:
     """The zones the actor could order in, with their affiliates; all of them for those who look after the pool."""
-    visible = visible_tenants(actor)
-    if visible is None or can(actor, Action.VIEW_POOL):
+    seen = scope(actor)
+    if seen.everything or can(actor, Action.VIEW_POOL):
         return Zone.objects.select_related("tenant")
-    return admitting(visible)
+    return admitting(seen.touched)
 
 
 def zone_for(actor: Actor, slug: str) -> Zone:

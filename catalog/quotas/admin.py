@@ -1,29 +1,29 @@
 """Quotas in the admin: operators set them; loans and recalls are to be read."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin, messages
 from django.forms import ModelForm
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from catalog.common import clock
-from catalog.common.errors import DomainError
 from catalog.quotas.agreements import beyond_pool, remove_quota, set_quota
 from catalog.quotas.models import Capacity, Loan, Memory, Quota, Recall
 from catalog.quotas.selectors import figures
-from catalog.tenancy.admin import PolicyAdmin, actor_of
+from catalog.tenancy.admin import PolicyAdmin, ToldAdmin, actor_of
 from catalog.tenancy.policy import Action
 
 _KEY = ("tenant", "resource_class", "zone")
 
 
 @admin.register(Quota)
-class QuotaAdmin(PolicyAdmin):
+class QuotaAdmin(ToldAdmin):
     """What an affiliate is guaranteed, may borrow and lend; operators set it, and every setting is recorded."""
 
     writers, written_by_hand, deletable = Action.OPERATE_POOL, True, True
+    delegated, roads = Action.MANAGE_MEMBERS, ("tenant", None)
     list_display = (
         "tenant", "resource_class", "in_zone", "guaranteed", "used", "borrowed", "borrow_limit", "lent", "lend_limit",
     )  # fmt: skip
@@ -84,24 +84,6 @@ class QuotaAdmin(PolicyAdmin):
     def delete_queryset(self, request: HttpRequest, queryset: Iterable[Quota]) -> None:
         for quota in queryset:
             remove_quota(actor_of(request), quota, now=clock.now())
-
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        return self._told(request, lambda: super(QuotaAdmin, self).changeform_view(request, *args, **kwargs))
-
-    def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        return self._told(request, lambda: super(QuotaAdmin, self).delete_view(request, *args, **kwargs))
-
-    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        return self._told(request, lambda: super(QuotaAdmin, self).changelist_view(request, *args, **kwargs))
-
-    def _told(self, request: HttpRequest, view: Callable[[], HttpResponse]) -> HttpResponse:
-        """The view's answer; or, where a rule refuses, what it says, on the same page with nothing changed."""
-        try:
-            return view()
-        except DomainError as error:
-            said = "; ".join(f"{name}: {text}" for name, text in error.fields.items())
-            messages.error(request, f"{error.detail} {said}".strip())
-            return HttpResponseRedirect(request.get_full_path())
 
 
 @admin.register(Loan)

@@ -7,7 +7,7 @@ from django.db.models import Q, QuerySet
 
 from catalog.quotas.models import Loan, Quota
 from catalog.quotas.standings import standings
-from catalog.tenancy.policy import Actor, visible_tenants
+from catalog.tenancy.policy import Actor, scope, visible_tenants
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Figures:
 
 
 def quotas_for(actor: Actor) -> "QuerySet[Quota]":
-    """The quotas of the affiliates the actor may see."""
+    """The quotas of the affiliates that the actor may see as a whole."""
     visible = visible_tenants(actor)
     rows = Quota.objects.select_related("tenant", "zone")
     return rows if visible is None else rows.filter(tenant__in=visible)
@@ -38,7 +38,9 @@ def figures(rows: Iterable[Quota]) -> dict[int, Figures]:
 
 
 def loans_for(actor: Actor) -> "QuerySet[Loan]":
-    """Open loans that affiliates of the actor take or give."""
-    visible = visible_tenants(actor)
+    """Open loans that affiliates of the actor take or give; of single projects: what their services borrow."""
+    seen = scope(actor)
     rows = Loan.objects.filter(ended_at__isnull=True).select_related("lender", "borrower", "zone", "instance")
-    return rows if visible is None else rows.filter(Q(lender__in=visible) | Q(borrower__in=visible))
+    if seen.everything:
+        return rows
+    return rows.filter(Q(lender__in=seen.tenants) | seen.where("borrower", "instance__project"))

@@ -15,6 +15,7 @@ from catalog.pool.admin import HostPage
 from catalog.pool.models import Host
 from catalog.reclaim import services
 from catalog.tenancy.admin import actor_of
+from catalog.tenancy.confirmation import confirmed
 from catalog.tenancy.policy import Action, can
 
 
@@ -50,26 +51,31 @@ class HostAdmin(HostPage):
         self._each(request, queryset, services.enrol)
 
     @admin.action(description=gettext_lazy("Wipe"), permissions=["operate"])
+    @confirmed
     def wipe(self, request: HttpRequest, queryset: "QuerySet[Host]") -> None:
         """See :func:`catalog.reclaim.services.wipe`."""
         self._each(request, queryset, services.wipe)
 
     @admin.action(description=gettext_lazy("Quarantine"), permissions=["operate"])
+    @confirmed
     def quarantine(self, request: HttpRequest, queryset: "QuerySet[Host]") -> None:
         """See :func:`catalog.reclaim.services.quarantine`."""
         self._each(request, queryset, services.quarantine, reason=self._reason(request))
 
     @admin.action(description=gettext_lazy("Set aside for maintenance"), permissions=["operate"])
+    @confirmed
     def maintenance(self, request: HttpRequest, queryset: "QuerySet[Host]") -> None:
         """See :func:`catalog.reclaim.services.maintenance`."""
         self._each(request, queryset, services.maintenance, reason=self._reason(request))
 
     @admin.action(description=gettext_lazy("Back from maintenance, through a wipe"), permissions=["operate"])
+    @confirmed
     def resume(self, request: HttpRequest, queryset: "QuerySet[Host]") -> None:
         """See :func:`catalog.reclaim.services.resume`."""
         self._each(request, queryset, services.resume)
 
     @admin.action(description=gettext_lazy("Retire for ever"), permissions=["operate"])
+    @confirmed
     def retire(self, request: HttpRequest, queryset: "QuerySet[Host]") -> None:
         """See :func:`catalog.reclaim.services.retire`."""
         self._each(request, queryset, services.retire, reason=self._reason(request))

@@ -1,23 +1,28 @@
-"""Affiliates, projects and people in the admin, and the base every admin page of ours stands on.
+"""The base every admin page of ours stands on.
 
 What somebody may see and change here is said by their memberships, as everywhere; ``is_staff`` only opens the door. A
-superuser may see everything and change what is meant to be changed by hand. Pages of affiliates and people are registered
-by :mod:`catalog.audit.admin`, which records every change (the audit layer lies above this one), and that of projects by
-:mod:`catalog.leases.admin`, because leases follow them.
+superuser may see everything and change what is meant to be changed by hand. Pages of affiliates, projects, roles and people are
+in :mod:`catalog.people.admin`, above the services they call.
 """
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
-from django.contrib import admin
-from django.contrib.auth.admin import UserAdmin
-from django.db.models import Model
+from django.contrib import admin, messages
+from django.core.paginator import Paginator
+from django.db.models import Model, QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest
-from django.utils.translation import gettext_lazy as _
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.functional import cached_property
 
 from catalog.common import clock
-from catalog.tenancy.models import User
-from catalog.tenancy.policy import Action, Actor, actor_for, can
+from catalog.common.errors import DomainError
+from catalog.tenancy.models import Role, User
+from catalog.tenancy.policy import Action, Actor, Grant, actor_for, can, may_anywhere, scope
+
+MOST_COUNTED = 10_000
+"""Rows a list counts, and can be paged through; beyond that one filters or searches."""
 
 
 def actor_of(request: HttpRequest) -> Actor:
@@ -32,34 +37,88 @@ def actor_of(request: HttpRequest) -> Actor:
     return known
 
 
+def manager_of(request: HttpRequest) -> Actor:
+    """The same where people and what they belong to are managed: a superuser counts as a group admin there, or nobody could
+    ever make the first one.
+    """
+    actor = actor_of(request)
+    return replace(actor, grants=actor.grants | {Grant(Role.GROUP_ADMIN)}) if request.user.is_superuser else actor
+
+
+class BoundedPaginator(Paginator):
+    """Pages of a list that may be huge: it counts no further than :data:`MOST_COUNTED` rows, whatever there are."""
+
+    @cached_property
+    def count(self) -> int:
+        rows = self.object_list
+        if isinstance(rows, QuerySet):
+            return int(rows.order_by()[:MOST_COUNTED].count())
+        return len(rows)
+
+
 class PolicyAdmin(admin.ModelAdmin):
     """A page whose permissions come from the one matrix of :mod:`catalog.tenancy.policy`.
 
     :cvar readers: the action of the group that opens the page.
     :cvar writers: the one that may change; None: nobody but a superuser.
+    :cvar delegated: the one that opens it, held for an affiliate or a project, for the rows of that affiliate or project; and
+        where it is that of ``writers`` too, lets them be changed. None: the page is for the group.
+    :cvar roads: from a row to its affiliate and its project.
     :cvar written_by_hand: False where only services and flows may write; then not even a superuser does it here.
     :cvar addable, deletable: whether rows are made or removed by hand.
     """
 
     readers: ClassVar[Action] = Action.VIEW
     writers: ClassVar[Action | None] = None
+    delegated: ClassVar[Action | None] = None
+    roads: ClassVar[tuple[str, str | None]] = ("tenant", "project")
     written_by_hand: ClassVar[bool] = False
     addable: ClassVar[bool] = True
     deletable: ClassVar[bool] = False
     list_per_page = 50
+    list_max_show_all = 50
     show_full_result_count = False
+    paginator = BoundedPaginator
+
+    def sees_all(self, request: HttpRequest) -> bool:
+        """Whether the person sees every row there is."""
+        actor = actor_of(request)
+        return (
+            request.user.is_superuser
+            or can(actor, self.readers)
+            or (self.written_by_hand and self.writers is not None and can(actor, self.writers))
+        )
 
     def _reads(self, request: HttpRequest) -> bool:
-        user = request.user
-        if not user.is_active or not user.is_staff:
+        if not request.user.is_active or not request.user.is_staff:
             return False
-        return user.is_superuser or can(actor_of(request), self.readers) or self._writes(request)
+        return self.sees_all(request) or (
+            self.delegated is not None and may_anywhere(actor_of(request), self.delegated)
+        )
 
     def _writes(self, request: HttpRequest) -> bool:
         user = request.user
         if not self.written_by_hand or not user.is_active or not user.is_staff:
             return False
-        return user.is_superuser or (self.writers is not None and can(actor_of(request), self.writers))
+        if user.is_superuser or self.writers is None:
+            return user.is_superuser
+        actor = actor_of(request)
+        return can(actor, self.writers) or (self.delegated == self.writers and may_anywhere(actor, self.writers))
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
+        rows = super().get_queryset(request)
+        if self.delegated is None or self.sees_all(request):
+            return rows
+        return scope(actor_of(request), self.delegated).rows(rows, *self.roads)
+
+    def get_list_filter(self, request: HttpRequest) -> Sequence[Any]:
+        filters = super().get_list_filter(request)
+        # Names of other affiliates are not for everybody, and of one's own there is little to filter.
+        return (
+            filters
+            if self.sees_all(request)
+            else [each for each in filters if each not in {"tenant", "project", "zone"}]
+        )
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self._reads(request)
@@ -86,55 +145,28 @@ class PolicyAdmin(admin.ModelAdmin):
             obj.save(update_fields=changed)
 
 
-class Person(PolicyAdmin, UserAdmin):
-    """People. Roles are granted by memberships; the framework's own groups and permissions are not used."""
+class ToldAdmin(PolicyAdmin):
+    """A page that saves through services: where one refuses, nothing has changed and the page says why."""
 
-    written_by_hand = True
-    list_display = ("username", "last_name", "first_name", "email", "language", "is_active", "is_staff", "last_login")
-    list_filter = ("is_active", "is_staff", "language")
-    search_fields = ("username", "first_name", "last_name", "email")
-    readonly_fields = ("last_login", "date_joined")
-    filter_horizontal = ()
-    fieldsets = (
-        (None, {"fields": ("username", "password")}),
-        (_("Person"), {"fields": ("last_name", "first_name", "email", "language")}),
-        (_("Access"), {"fields": ("is_active", "is_staff", "is_superuser")}),
-        (_("Times"), {"fields": ("last_login", "date_joined")}),
-    )
-    add_fieldsets = ((None, {"fields": ("username", "language", "password1", "password2")}),)
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return self._told(request, lambda: super(ToldAdmin, self).changeform_view(request, *args, **kwargs))
 
-    def save_model(self, request: HttpRequest, obj: Model, form: "ModelForm[Any]", change: bool) -> None:
-        # A new person's password is set on the object by the form, so the whole row is written.
-        obj.save()
+    def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return self._told(request, lambda: super(ToldAdmin, self).delete_view(request, *args, **kwargs))
+
+    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return self._told(request, lambda: super(ToldAdmin, self).changelist_view(request, *args, **kwargs))
+
+    def _told(self, request: HttpRequest, view: Callable[[], HttpResponse]) -> HttpResponse:
+        try:
+            return view()
+        except DomainError as error:
+            messages.error(request, told(error))
+            return HttpResponseRedirect(request.get_full_path())
 
 
-class AffiliatePage(PolicyAdmin):
-    """Affiliates."""
-
-    written_by_hand = True
-    list_display = ("slug", "name_ko", "name_en", "created_at")
-    search_fields = ("slug", "name_ko", "name_en")
-    readonly_fields = ("created_at",)
-
-
-class ProjectPage(PolicyAdmin):
-    """Projects."""
-
-    written_by_hand = True
-    list_display = ("slug", "tenant", "name", "ends_on")
-    list_filter = ("tenant",)
-    list_select_related = ("tenant",)
-    search_fields = ("slug", "name", "tenant__slug")
-    autocomplete_fields = ("tenant",)
-
-
-class MembershipPage(PolicyAdmin):
-    """Roles of people."""
-
-    written_by_hand = True
-    deletable = True
-    list_display = ("user", "role", "tenant", "ends_at")
-    list_filter = ("role", "tenant")
-    list_select_related = ("user", "tenant")
-    search_fields = ("user__username", "user__last_name", "tenant__slug")
-    autocomplete_fields = ("user", "tenant")
+def told(error: DomainError) -> str:
+    """A refusal in one line, with what it says of single fields where that adds something."""
+    detail = str(error.detail)
+    said = [f"{name}: {text}" for name, text in error.fields.items() if str(text) not in detail]
+    return " ".join([detail, "; ".join(said)]).strip()

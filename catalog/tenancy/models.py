@@ -54,7 +54,7 @@ class Project(UUIDModel):
 
 
 class Role(models.TextChoices):
-    """What a person is, for one tenant (``tenant`` set) or for the group (``tenant`` empty)."""
+    """What a person is, for one tenant or one of its projects (``tenant`` set) or for the group (``tenant`` empty)."""
 
     DEVELOPER = "developer", _("developer")
     APPROVER = "approver", _("approver")
@@ -71,10 +71,11 @@ GROUP_ROLES = frozenset({Role.CATALOG_ADMIN, Role.OPERATOR, Role.FINANCE, Role.A
 
 
 class Membership(models.Model):
-    """A role granted to a person, for a tenant or for the group, until ``ends_at``."""
+    """A role granted to a person, for a tenant as a whole, for one of its projects, or for the group, until ``ends_at``."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
     tenant = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.CASCADE, related_name="memberships")
+    project = models.ForeignKey(Project, null=True, blank=True, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=20, choices=Role.choices)
     ends_at = models.DateTimeField(null=True, blank=True)
 
@@ -83,19 +84,24 @@ class Membership(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=("user", "tenant", "role"),
-                condition=models.Q(tenant__isnull=False),
+                condition=models.Q(tenant__isnull=False, project__isnull=True),
                 name="membership_once_per_tenant",
+            ),
+            models.UniqueConstraint(
+                fields=("user", "project", "role"),
+                condition=models.Q(project__isnull=False),
+                name="membership_once_per_project",
             ),
             models.UniqueConstraint(
                 fields=("user", "role"), condition=models.Q(tenant__isnull=True), name="membership_once_in_group"
             ),
             models.CheckConstraint(
                 condition=models.Q(tenant__isnull=False, role__in=sorted(TENANT_ROLES))
-                | models.Q(tenant__isnull=True, role__in=sorted(GROUP_ROLES)),
+                | models.Q(tenant__isnull=True, project__isnull=True, role__in=sorted(GROUP_ROLES)),
                 name="membership_role_fits_scope",
                 violation_error_message=_("An affiliate role needs an affiliate; a group role must have none."),
             ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.user} {self.role} @ {self.tenant or 'group'}"
+        return f"{self.user} {self.role} @ {self.project or self.tenant or 'group'}"

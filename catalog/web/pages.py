@@ -21,10 +21,10 @@ from django_htmx.middleware import HtmxDetails
 from catalog.common import clock
 from catalog.common.errors import DomainError, Forbidden, NotFound
 from catalog.orders.models import Order
-from catalog.orders.selectors import orders_for
+from catalog.orders.selectors import mine, orders_for
 from catalog.orders.states import OrderState
 from catalog.tenancy.models import User
-from catalog.tenancy.policy import Action, Actor, actor_for, can
+from catalog.tenancy.policy import Action, Actor, actor_for, can, may_anywhere, own_scope
 
 PAGE_SIZE = 50
 _BOUND = ("order_id", "instance_id", "host_id")
@@ -78,15 +78,9 @@ def _sign_in_first(request: HttpRequest) -> HttpResponse:
 
 
 def to_decide(actor: Actor) -> QuerySet[Order]:
-    """Orders that wait for this actor's decision, the oldest first: their affiliates', and not their own."""
-    tenants = [tenant_id for _role, tenant_id in actor.grants if tenant_id and can(actor, Action.APPROVE, tenant_id)]
-    waiting = orders_for(actor).filter(state=OrderState.PENDING_APPROVAL, tenant__in=tenants)
-    return waiting.exclude(requested_by_id=actor.user_id).order_by("created_at", "pk")
-
-
-def may_anywhere(actor: Actor, action: Action) -> bool:
-    """Whether the actor may do this for the group or for at least one affiliate."""
-    return can(actor, action) or any(can(actor, action, tenant_id) for _role, tenant_id in actor.grants if tenant_id)
+    """Orders that wait for this actor's decision, the oldest first: those they may decide on, and not their own."""
+    waiting = own_scope(actor, Action.APPROVE).rows(orders_for(actor).filter(state=OrderState.PENDING_APPROVAL))
+    return waiting.exclude(mine(actor)).order_by("created_at", "pk")
 
 
 def show(request: PortalRequest, template: str, here: str, /, *, status: int = 200, **context: Any) -> HttpResponse:

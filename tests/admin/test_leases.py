@@ -69,7 +69,7 @@ def test_bringing_a_project_forward_brings_its_leases_forward(
 
 def _act(client: Client, action: str, **more: str) -> str:
     lease = Lease.objects.get()
-    body = {"action": action, "_selected_action": [str(lease.pk)], "reason": "", "until": ""} | more
+    body = {"action": action, "_selected_action": [str(lease.pk)], "reason": "", "until": "", "confirmed": "yes"} | more
     answer = client.post(reverse("admin:leases_lease_changelist"), body)
     return " ".join(str(said) for said in get_messages(answer.wsgi_request)).rpartition("  ")[-1]
 

@@ -31,7 +31,7 @@ from tests.factories import NOW, HostFactory, PlanFactory, UserFactory
 BY_HAND = {
     "user", "tenant", "project", "membership", "zone", "trait", "inventory", "offering", "plan", "quota", "leasepolicy",
 }  # fmt: skip
-DELETABLE = {"membership", "quota", "leasepolicy"}
+DELETABLE = {"quota", "leasepolicy"}
 ADDABLE = {"user", "tenant", "project", "membership", "zone", "trait", "quota", "leasepolicy"}
 
 OURS = [model for model in admin.site._registry if model.__module__.startswith("catalog.")]
@@ -194,7 +194,15 @@ def test_only_what_was_changed_is_written(data: Order, boss: Client) -> None:
 
 
 def _act(client: Client, host: Host, action: str) -> str:
-    answer = client.post(url(Host, "changelist"), {"action": action, "_selected_action": [str(host.pk)]})
+    form = {"action": action, "_selected_action": [str(host.pk)]}
+    host.refresh_from_db()
+    before = (host.state, AuditEntry.objects.count())
+    asked = client.post(url(Host, "changelist"), form)
+    if asked.status_code == 200:
+        assert host.name in asked.content.decode(), "what it is going to be done to is shown first"
+    host.refresh_from_db()
+    assert (host.state, AuditEntry.objects.count()) == before, "and nothing is done before it is confirmed"
+    answer = client.post(url(Host, "changelist"), form | {"confirmed": "yes"})
     return str(list(get_messages(answer.wsgi_request))[-1])
 
 
@@ -217,18 +225,30 @@ def test_operator_acts_on_hosts_and_hears_why_not(
 
 def test_roles_are_granted_recorded_and_fit_their_scope(data: Order, boss: Client, capital: Tenant) -> None:
     person = UserFactory(username="newcomer")
-    wrong = boss.post(url(Membership, "add"), {"user": person.pk, "role": Role.OPERATOR, "tenant": str(capital.pk)})
+    add = {"username": "newcomer", "role": Role.OPERATOR, "tenant": str(capital.pk), "project": ""}
+    wrong = boss.post(url(Membership, "add"), add)
     assert wrong.status_code == 200
     assert "group role must have none" in wrong.content.decode()
+    stranger = boss.post(url(Membership, "add"), add | {"username": "nobody", "role": Role.DEVELOPER})
+    assert "no active person of that name" in stranger.content.decode()
+    assert not AuditEntry.objects.filter(action="membership.grant").exists()
     ends = clock.now() + timedelta(days=1)
-    form = {"user": person.pk, "role": Role.DEVELOPER, "tenant": str(capital.pk)}
-    form |= {"ends_at_0": ends.strftime("%Y-%m-%d"), "ends_at_1": ends.strftime("%H:%M:%S")}
+    form = add | {
+        "role": Role.DEVELOPER,
+        "ends_at_0": ends.strftime("%Y-%m-%d"),
+        "ends_at_1": ends.strftime("%H:%M:%S"),
+    }
     assert boss.post(url(Membership, "add"), form).status_code == 302
     granted = Membership.objects.get(user=person)
-    entry = AuditEntry.objects.get(action="curation.add")
+    entry = AuditEntry.objects.get(action="membership.grant")
     assert (entry.actor, entry.after["role"], entry.tenant_id) == ("boss", "developer", capital.pk)
-    assert boss.post(url(Membership, "delete", granted.pk), {"post": "yes"}).status_code == 302
-    assert AuditEntry.objects.filter(action="curation.delete", subject_id=str(granted.pk)).count() == 1
+    form = {"action": "end_now", "_selected_action": [str(granted.pk)]}
+    assert "newcomer developer @ capital" in boss.post(url(Membership, "changelist"), form).content.decode()
+    boss.post(url(Membership, "changelist"), form | {"confirmed": "yes"})
+    granted.refresh_from_db()
+    assert granted.ends_at is not None
+    assert granted.ends_at <= clock.now()
+    assert AuditEntry.objects.filter(action="membership.end", subject_id=str(granted.pk)).count() == 1
     assert LogEntry.objects.exists()
 
 

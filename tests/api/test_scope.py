@@ -10,19 +10,24 @@ from django.urls import URLPattern, get_resolver
 from catalog.instances.models import ServiceInstance
 from catalog.orders.models import Order
 from catalog.pool.models import Host
-from catalog.tenancy.models import User
-from tests.api.conftest import Caller, problem
+from catalog.quotas.models import Loan
+from catalog.tenancy.models import Membership, Project, Role, Tenant, User
+from tests.api.conftest import Caller, problem, wanted
+from tests.factories import NOW, ProjectFactory, UserFactory
 
 OPEN = {"tokens", "schema", "docs"}
 """Routes that anybody may ask."""
 COMMON = {
     "token", "me", "tenants", "projects", "offerings", "offering", "orders", "instances", "zones", "quotas", "loans",
+    "memberships", "handovers",
 }  # fmt: skip
 """Routes that answer with what is one's own; lists are looked at below."""
 OF_THE_POOL = {
     "hosts", "host", "host-events", "certificates", "host-wipe", "host-quarantine", "host-maintenance", "host-resume",
     "host-retire", "audit", "zone", "zone-close", "zone-open",
 }  # fmt: skip
+NAMED = {"tenant", "project", "membership-end"}
+"""Routes about one thing that is named by something else than a UUID."""
 BODIES: dict[str, dict[str, Any]] = {
     "order-approve": {"content_hash": "0" * 64},
     "order-reject": {"content_hash": "0" * 64},
@@ -57,7 +62,7 @@ def address(pattern: URLPattern, **ids: object) -> str:
 
 def test_every_route_has_been_thought_of() -> None:
     with_ids = {name for name, pattern in routes() if "<uuid:" in str(pattern.pattern)}
-    assert {name for name, _ in routes()} == OPEN | COMMON | OF_THE_POOL | with_ids
+    assert {name for name, _ in routes()} == OPEN | COMMON | OF_THE_POOL | NAMED | with_ids
 
 
 def test_stranger_meets_404_everywhere(
@@ -70,7 +75,7 @@ def test_stranger_meets_404_everywhere(
     )
     stranger, walked = call(mallory), 0
     for name, pattern in routes():
-        if name in OPEN | COMMON | OF_THE_POOL:
+        if name in OPEN | COMMON | OF_THE_POOL | NAMED:
             continue
         theirs = address(pattern, order_id=order.pk, instance_id=running.pk)
         nobodys = address(pattern, order_id=uuid.uuid4(), instance_id=uuid.uuid4())
@@ -96,6 +101,42 @@ def test_stranger_sees_empty_lists(running: ServiceInstance, mallory: User, call
     assert stranger.get("/projects").json()["results"] == []
     assert stranger.get("/loans").json()["results"] == []
     assert [row["slug"] for row in stranger.get("/tenants").json()["results"]] == ["insurance"]
+
+
+def test_a_developer_of_one_project_has_nothing_to_do_with_the_others(
+    running: ServiceInstance, loan: Project, capital: Tenant, call: Callable[..., Caller]
+) -> None:
+    """Whatever of the affiliate lies outside the project does not exist; inside it they work as others do."""
+    second, order = ProjectFactory(tenant=capital, slug="second"), Order.objects.get()
+    inside, outside = UserFactory(username="ivy"), UserFactory(username="oscar")
+    for person, project in ((inside, loan), (outside, second)):
+        Membership.objects.create(user=person, role=Role.TENANT_ADMIN, tenant=capital, project=project)
+    ivy, oscar = call(inside), call(outside)
+
+    def seen(caller: Caller, path: str) -> int:
+        return len(caller.get(path).json()["results"])
+
+    lists = ["/orders", "/instances", "/projects", "/loans", "/quotas", "/tenants"]
+    Loan.objects.create(
+        borrower=capital, instance=running, zone=running.zone, resource_class="VCPU", amount=1, began_at=NOW
+    )
+    assert {path: seen(ivy, path) for path in lists} == dict.fromkeys(lists, 1) | {"/quotas": 0}
+    assert {path: seen(oscar, path) for path in lists} == {
+        "/orders": 0, "/instances": 0, "/projects": 1, "/loans": 0, "/quotas": 0, "/tenants": 1,
+    }  # fmt: skip
+    assert [row["name"] for row in oscar.get("/projects").json()["results"]] == ["capital/second"]
+    for name, pattern in routes():
+        if name in OPEN | COMMON | OF_THE_POOL | NAMED:
+            continue
+        path = address(pattern, order_id=order.pk, instance_id=running.pk)
+        for method in methods(pattern):
+            answer = oscar.get(path) if method == "GET" else oscar.post(path, BODIES.get(name, {}))
+            problem(answer, 404, "not-found")
+    problem(oscar.post("/orders", wanted()), 404, "project-unknown")
+    assert oscar.post("/orders", wanted(project="capital/second", name="second-db")).status_code == 201
+    problem(ivy.post("/orders", wanted(project="capital/second", name="third-db")), 404, "project-unknown")
+    assert ivy.get(f"/orders/{order.pk}").status_code == 200
+    assert ivy.post(f"/instances/{running.pk}/give-back").status_code == 201
 
 
 @pytest.mark.parametrize("who", ["developer", "mallory", "catalog_admin", "finance"])
@@ -139,5 +180,7 @@ def test_without_a_token_nothing_opens(running: ServiceInstance, host: Host, cal
         path = address(pattern, order_id=order.pk, instance_id=running.pk, host_id=host.pk).replace(
             "<slug:slug>", "postgresql"
         )
+        for part, value in (("<slug:tenant>", "capital"), ("<slug:project>", "loan"), ("<int:membership_id>", "1")):
+            path = path.replace(part, value)
         for method in methods(pattern):
             problem(nobody.send(method, f"/api/v1{path}"), 401, "not-signed-in")

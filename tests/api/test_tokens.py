@@ -16,7 +16,8 @@ def test_password_buys_a_token_that_works_until_it_is_given_up(developer: User, 
     assert answer.json()["expires_at"] > "2026"
     nobody.headers["Authorization"] = f"Token {answer.json()['token']}"
     assert nobody.get("/me").json() == {
-        "username": "dana", "name": "", "language": "en", "roles": [{"role": "developer", "tenant": "capital"}],
+        "username": "dana", "name": "", "language": "en",
+        "roles": [{"role": "developer", "tenant": "capital", "project": None}],
     }  # fmt: skip
     assert nobody.send("DELETE", "/api/v1/tokens/current").status_code == 204
     problem(nobody.get("/me"), 401, "not-signed-in")

@@ -107,6 +107,9 @@ class Instance(serializers.Serializer[Any]):
     plan = serializers.CharField(source="plan.slug")
     zone = serializers.CharField(source="zone.slug", allow_null=True, default=None)
     data_class = serializers.ChoiceField(choices=DataClass.choices)
+    responsible = serializers.CharField(
+        source="responsible.username", allow_null=True, default=None, help_text=_("Who answers for it.")
+    )
     endpoints = Endpoint(many=True)
     lease = Lease(allow_null=True, default=None)
     created_at = serializers.DateTimeField()

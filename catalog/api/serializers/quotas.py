@@ -48,5 +48,5 @@ class Loan(serializers.Serializer[Any]):
 
     def get_instance(self, loan: Any) -> str | None:
         """The borrower's service, where the one who asks may see it."""
-        visible = self.context["visible"]
-        return str(loan.instance_id) if visible is None or loan.borrower_id in visible else None
+        seen = self.context["scope"].holds(loan.borrower_id, loan.instance.project_id)
+        return str(loan.instance_id) if seen else None

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from catalog.api.fields import Strict, Text
-from catalog.api.serializers.texts import Translated
+from catalog.api.serializers.texts import FullName, Translated
 from catalog.tenancy.models import Role
 
 
@@ -24,10 +24,11 @@ class Token(serializers.Serializer[Any]):
 
 
 class Grant(serializers.Serializer[Any]):
-    """A role, for one affiliate or (``tenant`` null) for the group."""
+    """A role: for one project, for an affiliate as a whole (``project`` null), or for the group (both null)."""
 
     role = serializers.ChoiceField(choices=Role.choices)
-    tenant = serializers.CharField(allow_null=True)
+    tenant = serializers.CharField(source="tenant.slug", allow_null=True, default=None)
+    project = FullName(allow_null=True)
 
 
 class Me(serializers.Serializer[Any]):

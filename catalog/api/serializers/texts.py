@@ -29,3 +29,14 @@ class ProjectName(serializers.Field[Any, Any, Any, Any]):
 
     def to_representation(self, value: Any) -> str:
         return f"{value.tenant.slug}/{value.project.slug}"
+
+
+@extend_schema_field(str)
+class FullName(serializers.Field[Any, Any, Any, Any]):
+    """``affiliate/project`` of a project, loaded with its affiliate."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(read_only=True, help_text="affiliate/project", **more)
+
+    def to_representation(self, value: Any) -> str:
+        return str(value)

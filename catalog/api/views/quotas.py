@@ -14,7 +14,7 @@ from catalog.common.errors import InvalidInput, NotFound, Text
 from catalog.orders.errors import ZoneUnknown
 from catalog.pool.selectors import zone_for
 from catalog.quotas.selectors import figures, loans_for, quotas_for
-from catalog.tenancy.policy import visible_tenants
+from catalog.tenancy.policy import scope
 from catalog.tenancy.selectors import tenant_for
 
 WHEREVER = "*"
@@ -63,5 +63,5 @@ class Loans(Face):
         """The loans that my affiliates take or give now, the newest first."""
         self.query(Page)
         shown = self.paginate_queryset(loans_for(self.actor))
-        context = {"visible": visible_tenants(self.actor)}
+        context = {"scope": scope(self.actor)}
         return self.get_paginated_response(shapes.Loan(shown, many=True, context=context).data)

@@ -16,8 +16,14 @@ from catalog.api.face import Face
 from catalog.api.fields import Nothing, Page
 from catalog.api.pagination import Cursor
 from catalog.api.serializers import tenancy as shapes
+from catalog.api.serializers.people import CreateProject, CreateTenant
+from catalog.api.views.people import tenant_named
+from catalog.common import clock
+from catalog.people import affiliates
+from catalog.people.errors import ProjectEndInvalid, ProjectExists, TenantExists
 from catalog.tenancy import selectors
-from catalog.tenancy.models import User
+from catalog.tenancy.models import Membership, User
+from catalog.tenancy.policy import in_force
 
 
 class Tokens(Face):
@@ -61,11 +67,8 @@ class Me(Face):
         self.query(Nothing)
         user = request.user
         assert isinstance(user, User)
-        slugs = dict(selectors.tenants_for(self.actor).values_list("pk", "slug"))
-        roles = [
-            {"role": role, "tenant": slugs.get(tenant) if tenant else None}
-            for role, tenant in sorted(self.actor.grants, key=str)
-        ]
+        mine = Membership.objects.filter(in_force(clock.now()), user=user).select_related("tenant", "project__tenant")
+        roles = mine.order_by("tenant__slug", "project__slug", "role")
         shown = {
             "username": user.get_username(),
             "name": user.get_full_name(),
@@ -80,6 +83,7 @@ class Tenants(Face):
 
     pagination_class = Cursor
     ordering = ("slug",)
+    refusals: ClassVar = {"POST": (TenantExists,)}
 
     @extend_schema(parameters=[Page], responses=shapes.Tenant(many=True))
     def get(self, request: Request) -> Response:
@@ -87,15 +91,32 @@ class Tenants(Face):
         self.query(Page)
         return self.page(selectors.tenants_for(self.actor), shapes.Tenant)
 
+    @extend_schema(request=CreateTenant, responses={201: shapes.Tenant})
+    def post(self, request: Request) -> Response:
+        """A new affiliate. For group administrators."""
+        row = affiliates.create_tenant(self.actor, now=clock.now(), **self.body(CreateTenant))
+        return Response(shapes.Tenant(row).data, status=status.HTTP_201_CREATED)
+
 
 class Projects(Face):
     """Projects."""
 
     pagination_class = Cursor
     ordering = ("slug", "id")
+    refusals: ClassVar = {"POST": (ProjectExists, ProjectEndInvalid)}
 
     @extend_schema(parameters=[Page], responses=shapes.Project(many=True))
     def get(self, request: Request) -> Response:
-        """The projects of those affiliates."""
+        """The projects I may see."""
         self.query(Page)
         return self.page(selectors.projects_for(self.actor), shapes.Project)
+
+    @extend_schema(request=CreateProject, responses={201: shapes.Project})
+    def post(self, request: Request) -> Response:
+        """A new project of an affiliate. For its administrators, and for group administrators."""
+        given = self.body(CreateProject)
+        tenant = tenant_named(self.actor, given["tenant"])
+        row = affiliates.create_project(
+            self.actor, tenant, slug=given["slug"], name=given["title"], ends_on=given["ends_on"], now=clock.now()
+        )
+        return Response(shapes.Project(row).data, status=status.HTTP_201_CREATED)

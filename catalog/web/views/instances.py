@@ -56,7 +56,7 @@ def _connection(request: PortalRequest, found: ServiceInstance) -> dict[str, Any
         "may_reveal": binding is not None
         and binding.shown_at is None
         and found.state in READY
-        and can(request.actor, Action.REVEAL_SECRET, found.tenant_id),
+        and can(request.actor, Action.REVEAL_SECRET, found.tenant_id, found.project_id),
     }
 
 
@@ -70,7 +70,7 @@ def instance(request: PortalRequest, instance_id: uuid.UUID) -> HttpResponse:
 def _page(request: PortalRequest, found: ServiceInstance, **more: Any) -> HttpResponse:
     lease = getattr(found, "lease", None)
     history = list(selectors.orders_for(request.actor).filter(instance=found).order_by("-created_at")[:10])
-    orders_here = can(request.actor, Action.ORDER, found.tenant_id)
+    orders_here = can(request.actor, Action.ORDER, found.tenant_id, found.project_id)
     held = lease is not None and lease.is_held(clock.now())
     room = extension_room(lease) if lease is not None and lease.state != LeaseState.ENDED else 0
     return show(
@@ -154,7 +154,7 @@ def give_back(request: PortalRequest, instance_id: uuid.UUID) -> HttpResponse:
                 refused = sentence(error)
             else:
                 return redirect("web:order", order_id=order.pk)
-    elif not can(request.actor, Action.ORDER, found.tenant_id):
+    elif not can(request.actor, Action.ORDER, found.tenant_id, found.project_id):
         raise Forbidden()
     host = locate_rows(found.pk).first()
     return show(

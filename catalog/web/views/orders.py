@@ -13,6 +13,7 @@ from catalog.common import clock
 from catalog.common.errors import NotFound
 from catalog.orders import selectors, services, waiting
 from catalog.orders.models import Order, OrderEvent
+from catalog.orders.selectors import is_own
 from catalog.orders.states import CANCELLABLE, OrderKind, OrderState
 from catalog.orders.transitions import ENDS
 from catalog.placement.words import why_here_said
@@ -52,7 +53,7 @@ def _over(order: Order) -> bool:
 def _view(request: PortalRequest, order: Order, events: list[OrderEvent]) -> dict[str, Any]:
     """What the live parts of the page show. ``events`` were read after ``order``, so a final state misses no line."""
     actor, last = request.actor, events[-1].seq if events else 0
-    orders_here = can(actor, Action.ORDER, order.tenant_id)
+    orders_here = can(actor, Action.ORDER, order.tenant_id, order.project_id)
     cancellable = order.state in CANCELLABLE and order.kind != OrderKind.DECOMMISSION
     return {
         "order": order,
@@ -70,8 +71,8 @@ def _view(request: PortalRequest, order: Order, events: list[OrderEvent]) -> dic
             order.state == OrderState.FAILED_DIRTY or (order.state, order.kind) == (OrderState.FAILED, OrderKind.CREATE)
         ),
         "may_decide": order.state == OrderState.PENDING_APPROVAL
-        and order.requested_by_id != actor.user_id
-        and can(actor, Action.APPROVE, order.tenant_id),
+        and not is_own(actor, order)
+        and can(actor, Action.APPROVE, order.tenant_id, order.project_id),
     }
 
 

@@ -61,7 +61,8 @@ def _mine(request: PortalRequest) -> list[Project]:
     return [
         each
         for each in projects_for(request.actor).order_by("tenant__slug", "slug")
-        if can(request.actor, Action.ORDER, each.tenant_id) and ((until := use_until(each)) is None or until > now)
+        if can(request.actor, Action.ORDER, each.tenant_id, each.pk)
+        and ((until := use_until(each)) is None or until > now)
     ]
 
 

@@ -1,0 +1,156 @@
+"""Every endpoint, asked by every role: of the affiliate, of one of its projects, of another affiliate, of the group."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.urls import URLPattern
+
+from catalog.instances.models import ServiceInstance
+from catalog.orders.models import Order
+from catalog.pool.models import Host
+from catalog.tenancy.models import Membership, Project, Role, Tenant, User
+from catalog.tenancy.policy import Action, Actor, can, may_anywhere
+from tests.api.conftest import Caller
+from tests.api.test_scope import BODIES, OPEN, methods, routes
+from tests.factories import ProjectFactory, UserFactory, acting
+
+A = Action
+FREE = "whoever is signed in"
+OF_PROJECT: dict[tuple[str, str], Action] = {
+    ("order", "GET"): A.VIEW, ("order-events", "GET"): A.VIEW, ("order-approve", "POST"): A.APPROVE,
+    ("order-reject", "POST"): A.APPROVE, ("order-cancel", "POST"): A.ORDER, ("order-retry", "POST"): A.ORDER,
+    ("instance", "GET"): A.VIEW, ("credentials", "POST"): A.REVEAL_SECRET, ("lease", "GET"): A.VIEW,
+    ("lease", "POST"): A.ORDER, ("hold", "POST"): A.HOLD, ("lift-hold", "POST"): A.HOLD, ("give-back", "POST"): A.ORDER,
+}  # fmt: skip
+"""About one thing of Capital's project loan: who may not see it is told 404, who sees it and may not do it 403."""
+OF_AFFILIATE: dict[tuple[str, str], Action] = {
+    ("project", "POST"): A.MANAGE_PROJECTS, ("tenant", "POST"): A.MANAGE_TENANTS,
+}  # fmt: skip
+"""About Capital as a whole; who has a role in one of its projects sees that it exists."""
+OF_GROUP: dict[tuple[str, str], Action] = {
+    ("hosts", "GET"): A.VIEW_POOL, ("hosts", "POST"): A.OPERATE_POOL, ("host", "GET"): A.VIEW_POOL,
+    ("host-events", "GET"): A.VIEW_POOL, ("certificates", "GET"): A.VIEW_POOL, ("host-wipe", "POST"): A.OPERATE_POOL,
+    ("host-quarantine", "POST"): A.OPERATE_POOL, ("host-maintenance", "POST"): A.OPERATE_POOL,
+    ("host-resume", "POST"): A.OPERATE_POOL, ("host-retire", "POST"): A.OPERATE_POOL, ("audit", "GET"): A.AUDIT,
+    ("tenants", "POST"): A.MANAGE_TENANTS,
+}  # fmt: skip
+"""For roles of the group; others are told 403 whatever there is."""
+ANYWHERE: dict[tuple[str, str], Action] = {
+    ("handovers", "GET"): A.MANAGE_MEMBERS, ("handovers", "POST"): A.MANAGE_MEMBERS,
+}  # fmt: skip
+"""For who may do it somewhere; what exactly they reach is tested in tests/people."""
+EVERYBODY = {
+    ("token", "DELETE"), ("me", "GET"), ("tenants", "GET"), ("projects", "GET"), ("offerings", "GET"), ("offering", "GET"),
+    ("orders", "GET"), ("instances", "GET"), ("zones", "GET"), ("quotas", "GET"), ("loans", "GET"), ("memberships", "GET"),
+}  # fmt: skip
+"""Lists of one's own, and what is common to all."""
+BY_BODY = {
+    ("orders", "POST"): A.ORDER,
+    ("projects", "POST"): A.MANAGE_PROJECTS,
+    ("memberships", "POST"): A.MANAGE_MEMBERS,
+}
+"""The body names where: what it names and they may not know is refused as unknown, with 404 or 422."""
+BY_ROW = {("membership-end", "POST"): A.MANAGE_MEMBERS}
+
+WHO = [
+    *(f"{role}@capital" for role in (Role.DEVELOPER, Role.APPROVER, Role.TENANT_ADMIN)),
+    *(f"{role}@capital/loan" for role in (Role.DEVELOPER, Role.APPROVER, Role.TENANT_ADMIN)),
+    *(f"{role}@capital/second" for role in (Role.DEVELOPER, Role.APPROVER, Role.TENANT_ADMIN)),
+    *(f"{role}@card" for role in (Role.DEVELOPER, Role.APPROVER, Role.TENANT_ADMIN)),
+    *(f"{role}@" for role in (Role.CATALOG_ADMIN, Role.OPERATOR, Role.FINANCE, Role.AUDITOR, Role.GROUP_ADMIN)),
+    "nothing@",
+]
+
+
+def endpoints() -> Iterator[tuple[str, str, URLPattern]]:
+    for name, pattern in routes():
+        if name not in OPEN:
+            for method in methods(pattern):
+                yield name, method, pattern
+
+
+def test_every_endpoint_has_its_place_in_the_tables() -> None:
+    tables = [set(OF_PROJECT), set(OF_AFFILIATE), set(OF_GROUP), set(ANYWHERE), EVERYBODY, set(BY_BODY), set(BY_ROW)]
+    assert {(name, method) for name, method, _pattern in endpoints()} == set().union(*tables)
+    assert sum(len(table) for table in tables) == len(set().union(*tables))
+
+
+def person(who: str, capital: Tenant, card: Tenant) -> User:
+    role, _at, place = who.partition("@")
+    user = UserFactory(username="walker")
+    if role in set(Role):
+        tenant, _slash, project = place.partition("/")
+        Membership.objects.create(
+            user=user, role=role, tenant={"capital": capital, "card": card}.get(tenant),
+            project=Project.objects.get(slug=project) if project else None,
+        )  # fmt: skip
+    return user
+
+
+def expected(actor: Actor, key: tuple[str, str], tenant: Tenant, project: Project) -> set[int]:
+    """The statuses of a refusal that are right; empty: it must not be refused."""
+    here, unseen = (tenant.pk, project.pk), {403} if can(actor, A.VIEW, tenant.pk, project.pk) else {404}
+    rules: list[tuple[dict[tuple[str, str], Action], Callable[[Action], bool], set[int]]] = [
+        (OF_PROJECT, lambda action: can(actor, action, *here), unseen),
+        (OF_AFFILIATE, lambda action: can(actor, action, tenant.pk), {403, 404} if _touches(actor, tenant) else {404}),
+        (OF_GROUP, lambda action: can(actor, action), {403}),
+        (ANYWHERE, lambda action: may_anywhere(actor, action), {403, 422}),
+        (
+            BY_BODY,
+            lambda action: can(actor, action, tenant.pk, None if key[0] == "projects" else project.pk),
+            {403, 404, 422},
+        ),
+        (BY_ROW, lambda action: can(actor, action, *here), {403} if can(actor, A.VIEW) else {404}),
+    ]
+    for table, may, refusal in rules:
+        if key in table:
+            return set() if may(table[key]) else refusal
+    return set()
+
+
+def _touches(actor: Actor, tenant: Tenant) -> bool:
+    return can(actor, A.VIEW) or any(grant.tenant_id == tenant.pk for grant in actor.grants)
+
+
+@pytest.mark.parametrize("who", WHO)
+def test_every_endpoint_answers_every_role_as_the_matrix_says(  # noqa: PLR0917
+    who: str, running: ServiceInstance, host: Host, capital: Tenant, card: Tenant, call: Callable[..., Caller]
+) -> None:
+    ProjectFactory(tenant=capital, slug="second")
+    other = UserFactory(username="newcomer")
+    there = Membership.objects.create(user=other, role=Role.DEVELOPER, tenant=capital, project=running.project)
+    order, user = Order.objects.get(), person(who, capital, card)
+    actor, caller = acting(user), call(user)
+    bodies: dict[str, dict[str, Any]] = BODIES | {
+        "orders": {"project": "capital/loan", "offering": "postgresql", "plan": "shared-small", "name": "walked-db"},
+        "projects": {"tenant": "capital", "slug": "walked", "title": "Walked"},
+        "tenants": {"slug": "walked", "name_ko": "걷기", "name_en": "Walked"},
+        "memberships": {"user": "newcomer", "role": "approver", "project": "capital/loan"},
+        "handovers": {"leaver": "nobody", "successor": "newcomer"},
+    }
+    walked = []
+    ways = sorted(endpoints(), key=lambda way: (way[0] == "token", way[0], way[1]))
+    for name, method, pattern in ways:
+        path = str(pattern.pattern).removeprefix("v1")
+        for part, value in {
+            "<uuid:order_id>": order.pk, "<uuid:instance_id>": running.pk, "<uuid:host_id>": host.pk,
+            "<slug:slug>": "postgresql", "<slug:tenant>": "capital", "<slug:project>": "loan",
+            "<int:membership_id>": there.pk,
+        }.items():  # fmt: skip
+            path = path.replace(part, str(value))
+        if method == "GET":
+            answer = caller.get(path, **(bodies["handovers"] if name == "handovers" else {}))
+        elif method == "DELETE":
+            answer = caller.send("DELETE", f"/api/v1{path}")
+        else:
+            answer = caller.post(path, bodies.get(name, {}))
+        right = expected(actor, (name, method), capital, running.project)
+        said = answer.content[:200] if answer.content else b""
+        if not right:
+            assert answer.status_code not in {401, 403, 404}, f"{method} {path} {answer.status_code} {said!r}"
+            assert answer.status_code < 500
+        else:
+            assert answer.status_code in right, f"{method} {path} {answer.status_code} {said!r}"
+        walked.append((name, method))
+    assert len(walked) == len(set(walked)) == len(list(endpoints()))
