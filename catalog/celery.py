@@ -16,6 +16,7 @@ app.conf.beat_schedule = {
     "relay": {"task": "dispatch.relay", "schedule": float(settings.RELAY_SECONDS)},
     "reconcile": {"task": "orders.reconcile", "schedule": float(settings.RECONCILE_SECONDS)},
     "notices": {"task": "leases.notices", "schedule": 60.0},
+    "reminders": {"task": "approvals.remind", "schedule": 60.0},
     "mail": {"task": "mail.send", "schedule": 15.0},
     "seal": {"task": "audit.seal", "schedule": 5.0},
 }

@@ -61,7 +61,7 @@ class ProjectForm(forms.ModelForm):
 
     class Meta:
         model = Project
-        fields = ("tenant", "slug", "name", "ends_on")
+        fields = ("tenant", "slug", "name", "environment", "ends_on")
 
     def clean_ends_on(self) -> date | None:
         """Today or later, unless it is left as it was."""

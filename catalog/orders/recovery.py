@@ -13,7 +13,7 @@ from catalog.dispatch.errors import PrefectUnavailable
 from catalog.dispatch.models import Job, JobState
 from catalog.instances.models import ServiceInstance
 from catalog.ipam.errors import PortsExhausted
-from catalog.orders import claims, services, waiting
+from catalog.orders import advance, claims, frozen, waiting
 from catalog.orders.fulfilment import describe_lost_run, next_attempt, settle_decommission, settle_undone
 from catalog.orders.models import Order
 from catalog.orders.states import OrderKind, OrderState
@@ -154,7 +154,7 @@ def admit_waiting(now: datetime, report: Report) -> None:
                 waiting.tell(order, waiting.behind(), place=place, of=len(line), now=now)
                 continue
             try:
-                services.claim_and_dispatch(order, actor=RECONCILER, now=now)
+                advance.claim_and_dispatch(order, actor=RECONCILER, now=now)
             except (NoCapacity, NothingToBorrow, QuotaExceeded, PortsExhausted) as error:
                 said = waiting.reason(error, waiting.recall(order, error, now=now))
                 waiting.tell(order, said, place=place, of=len(line), now=now)
@@ -176,4 +176,5 @@ def reconcile(now: datetime) -> Report:
     retry_dirty(now, report)
     measure(now)
     admit_waiting(now, report)
+    report.add("thawed", frozen.release(now))
     return report

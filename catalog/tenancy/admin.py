@@ -121,8 +121,8 @@ class ProjectPage(PolicyAdmin):
     """Projects."""
 
     written_by_hand = True
-    list_display = ("slug", "tenant", "name", "ends_on")
-    list_filter = ("tenant",)
+    list_display = ("slug", "tenant", "name", "environment", "ends_on")
+    list_filter = ("tenant", "environment")
     list_select_related = ("tenant",)
     search_fields = ("slug", "name", "tenant__slug")
     autocomplete_fields = ("tenant",)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from catalog.common.errors import Forbidden, NotFound
 from catalog.tenancy.models import Membership, Role, User
@@ -24,6 +24,11 @@ class Action(StrEnum):
     CURATE = "curate"
     AUDIT = "audit"
     HOLD = "hold"
+    APPROVE_AS_ADMIN = "approve-as-admin"
+    APPROVE_POOL = "approve-pool"
+    APPROVE_CATALOG = "approve-catalog"
+    APPROVE_GROUP = "approve-group"
+    OVERRIDE_FREEZE = "override-freeze"
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ _OF_TENANT: Mapping[Action, frozenset[str]] = {
     Action.ORDER: frozenset({Role.DEVELOPER, Role.TENANT_ADMIN}),
     Action.APPROVE: frozenset({Role.APPROVER, Role.TENANT_ADMIN}),
     Action.REVEAL_SECRET: frozenset({Role.DEVELOPER, Role.TENANT_ADMIN}),
+    Action.APPROVE_AS_ADMIN: frozenset({Role.TENANT_ADMIN}),
 }
 _OF_GROUP: Mapping[Action, frozenset[str]] = {
     Action.VIEW: frozenset({Role.OPERATOR, Role.FINANCE, Role.AUDITOR, Role.GROUP_ADMIN}),
@@ -66,6 +72,10 @@ _OF_GROUP: Mapping[Action, frozenset[str]] = {
     Action.CURATE: frozenset({Role.CATALOG_ADMIN}),
     Action.AUDIT: frozenset({Role.AUDITOR}),
     Action.HOLD: frozenset({Role.AUDITOR, Role.GROUP_ADMIN}),
+    Action.APPROVE_POOL: frozenset({Role.OPERATOR}),
+    Action.APPROVE_CATALOG: frozenset({Role.CATALOG_ADMIN}),
+    Action.APPROVE_GROUP: frozenset({Role.GROUP_ADMIN}),
+    Action.OVERRIDE_FREEZE: frozenset({Role.GROUP_ADMIN}),
 }
 
 
@@ -89,6 +99,15 @@ def require(actor: Actor, action: Action, tenant_id: uuid.UUID | None = None) ->
     if tenant_id is not None and not can(actor, Action.VIEW, tenant_id):
         raise NotFound()
     raise Forbidden()
+
+
+def holders(action: Action, tenant_id: uuid.UUID | None, *, now: datetime) -> QuerySet[User]:
+    """The people who may do ``action`` for this tenant (None: for the group) at ``now``, by name; inactive ones left out."""
+    of_group = Q(memberships__tenant__isnull=True, memberships__role__in=_OF_GROUP.get(action, ()))
+    of_tenant = Q(memberships__tenant=tenant_id, memberships__role__in=_OF_TENANT.get(action, ()))
+    in_force = Q(memberships__ends_at__isnull=True) | Q(memberships__ends_at__gt=now)
+    wanted = of_group if tenant_id is None else of_group | of_tenant
+    return User.objects.filter(wanted & in_force, is_active=True).distinct().order_by("username")
 
 
 def visible_tenants(actor: Actor) -> frozenset[uuid.UUID] | None:

@@ -7,7 +7,7 @@ from rest_framework import serializers
 from catalog.api.serializers.texts import Translated
 from catalog.offerings import services
 from catalog.offerings.models import Plan as PlanRow
-from catalog.orders.rules import needs_approval
+
 
 
 class Plan(serializers.Serializer[Any]):
@@ -25,7 +25,8 @@ class Plan(serializers.Serializer[Any]):
         return services.usual_seconds(plan)
 
     def get_needs_approval(self, plan: PlanRow) -> bool:
-        return needs_approval(plan.price_krw_month)
+        needed: bool = self.context["needs_approval"](plan)
+        return needed
 
 
 class PlanDetail(Plan):

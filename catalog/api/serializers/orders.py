@@ -3,11 +3,15 @@
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from catalog.api.fields import FreeObject, Page, QueryWhole, Strict, Text, Whole
 from catalog.api.serializers.texts import ProjectName
-from catalog.orders.models import Approval as ApprovalRow
+from catalog.api.serializers.approvals import Approval, Decided, Freeze
+from catalog.approvals.models import Request as RequestRow
+from catalog.orders.models import Order as OrderRow
+from catalog.orders.selectors import requests_of
 from catalog.orders.states import OrderKind, OrderState
 
 LONGEST = 9_000_000_000
@@ -83,15 +87,6 @@ class Order(serializers.Serializer[Any]):
     ended_at = serializers.DateTimeField(allow_null=True)
 
 
-class Approval(serializers.Serializer[Any]):
-    """What somebody decided."""
-
-    decision = serializers.ChoiceField(choices=ApprovalRow.Decision.choices)
-    decided_by = serializers.CharField(source="decided_by.username", allow_null=True, default=None)
-    decided_at = serializers.DateTimeField()
-    comment = serializers.CharField()
-
-
 class InLine(serializers.Serializer[Any]):
     """Why an order waits for room. ``place`` is null until the line was first gone through, seconds after it began to wait."""
 
@@ -111,7 +106,35 @@ class OrderDetail(Order):
     git_revision = serializers.CharField()
     explanation = FreeObject(help_text=_("Why it was placed where it was."))
     waiting = InLine(source="explanation.waiting", allow_null=True, default=None)
-    approvals = Approval(many=True)
+    not_before = serializers.DateTimeField(allow_null=True, help_text=_("A change freeze keeps it until then."))
+    freeze = serializers.SerializerMethodField()
+    approval = serializers.SerializerMethodField(help_text=_("The newest request for approval."))
+    approvals = serializers.SerializerMethodField(help_text=_("Everything that was decided about it."))
+
+    def to_representation(self, instance: OrderRow) -> dict[str, Any]:
+        self._requests: list[RequestRow] = requests_of(instance)
+        return super().to_representation(instance)
+
+    @extend_schema_field(Freeze(allow_null=True))
+    def get_freeze(self, order: OrderRow) -> Any:
+        said = order.explanation.get("freeze") if order.not_before is not None else None
+        return {"why": said["why"], "until": order.not_before} if said else None
+
+    @extend_schema_field(Approval(allow_null=True))
+    def get_approval(self, order: OrderRow) -> Any:
+        return Approval(self._requests[0]).data if self._requests else None
+
+    @extend_schema_field(Decided(many=True))
+    def get_approvals(self, order: OrderRow) -> Any:
+        taken = [each for request in reversed(self._requests) for each in request.decisions.all()]
+        return Decided(taken, many=True).data
+
+
+class DecisionTaken(serializers.Serializer[Any]):
+    """A request for approval, and the order it is about."""
+
+    approval = Approval()
+    order = OrderDetail()
 
 
 class Event(serializers.Serializer[Any]):

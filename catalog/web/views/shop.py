@@ -1,5 +1,6 @@
 """The catalog and its order form."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
@@ -8,6 +9,8 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
+from catalog.approvals.explanations import because, levels_of, reasons_of
+from catalog.approvals.rules import Deed
 from catalog.common import clock
 from catalog.common.errors import DomainError, Forbidden, NotFound
 from catalog.leases.limits import limits_for
@@ -15,7 +18,8 @@ from catalog.offerings import services as offerings
 from catalog.offerings.models import Offering, Plan
 from catalog.offerings.selectors import offering_on_sale, on_sale
 from catalog.orders import services
-from catalog.orders.rules import needs_approval
+from catalog.orders.preview import outlook, preview
+
 from catalog.pool.selectors import zones_for
 from catalog.quotas.services import usage
 from catalog.tenancy.models import Project
@@ -29,7 +33,7 @@ from catalog.web.words import CATEGORIES
 UNPROCESSABLE = 422
 
 
-def _card(offering: Offering) -> dict[str, Any] | None:
+def _card(offering: Offering, needed: Callable[[Plan], bool]) -> dict[str, Any] | None:
     plans = list(offering.plans.all())
     if not plans:
         return None
@@ -41,7 +45,7 @@ def _card(offering: Offering) -> dict[str, Any] | None:
         "plans": plans,
         "price": cheapest.price_krw_month,
         "usual": offerings.usual_seconds(cheapest),
-        "at_once": not needs_approval(cheapest.price_krw_month),
+        "at_once": not needed(cheapest),
     }
 
 
@@ -49,7 +53,8 @@ def _card(offering: Offering) -> dict[str, Any] | None:
 @portal
 def catalog(request: PortalRequest) -> HttpResponse:
     """What is on sale, as cards."""
-    cards = [card for each in on_sale() if (card := _card(each))]
+    needed = outlook(request.actor)
+    cards = [card for each in on_sale() if (card := _card(each, needed))]
     return show(request, "catalog.html", "catalog", cards=cards)
 
 
@@ -121,8 +126,22 @@ def order_form(request: PortalRequest, slug: str) -> HttpResponse:
         project=project,
         quota=_quota(project, plan),
         usual=offerings.usual_seconds(plan),
-        approval=needs_approval(plan.price_krw_month),
+        needs=_needs(request, project, plan),
     )
+
+
+def _needs(request: PortalRequest, project: Project | None, plan: Plan) -> dict[str, Any] | None:
+    """Whose approval the order would need, why, and what freeze would keep it; None while there is no project."""
+    if project is None:
+        return None
+    zones = {each.slug for each in zones_for(request.actor)}
+    asked = request.POST.get("zone") or request.GET.get("zone") or ""
+    found = preview(project, plan, deed=Deed.CREATE, zone=asked if asked in zones else None, now=clock.now())
+    return {
+        "levels": levels_of(found.demand),
+        "why": because(reasons_of(found.demand)) if found.demand.steps else "",
+        "freeze": found.freeze,
+    }
 
 
 def _typed(request: PortalRequest) -> dict[str, Any]:
