@@ -18,7 +18,7 @@ class Recurrence(models.TextChoices):
 
 
 def instant(day: date, at: time, zone: tzinfo) -> datetime:
-    """That time of that day, in UTC. Where clocks skip it, it is as long after midnight as written; where it comes twice, the first."""
+    """That time of that day, in UTC. Where clocks skip it, the gap later; where it comes twice, the first."""
     return datetime.combine(day, at, zone).astimezone(UTC)
 
 

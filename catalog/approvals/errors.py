@@ -96,7 +96,9 @@ class DelegationChain(DomainError):
     """Who is away stands in for nobody, and what was given to somebody is not passed on."""
 
     code = "delegation-chain"
-    title = _("Decisions are not passed on: one of you two is away or stands in for somebody in that time. Choose another person.")
+    title = _(
+        "Decisions are not passed on: one of you two is away or stands in for somebody in that time. Choose another person."
+    )
 
 
 class DelegationOver(DomainError):
@@ -117,7 +119,9 @@ class TooFewDeciders(InvalidInput):
     """A rule that demands more people than there are."""
 
     code = "too-few-deciders"
-    title = _("Fewer people hold these roles than the levels demand, and nobody counts twice. Demand fewer, or grant the roles first.")
+    title = _(
+        "Fewer people hold these roles than the levels demand, and nobody counts twice. Demand fewer, or grant the roles first."
+    )
 
 
 class RuleInvalid(InvalidInput):

@@ -13,7 +13,8 @@ from catalog.approvals.rules import CONSUMER, Demand, Step, Who, condition
 def reasons_of(demand: Demand) -> list[dict[str, Any]]:
     """The rules of a demand, as a request keeps them."""
     return [
-        {"rule": rule.name, "conditions": [[each.kind, each.value] for each in rule.conditions]} for rule in demand.rules
+        {"rule": rule.name, "conditions": [[each.kind, each.value] for each in rule.conditions]}
+        for rule in demand.rules
     ]
 
 
@@ -28,7 +29,10 @@ def _because(reason: dict[str, Any]) -> str:
         return gettext("It must be approved because %s.") % (held or "–")
     if not held:
         return gettext("It must be approved by the rule “%s”, which always holds.") % reason["rule"]
-    return gettext("It must be approved by the rule “%(rule)s” because %(held)s.") % {"rule": reason["rule"], "held": held}
+    return gettext("It must be approved by the rule “%(rule)s” because %(held)s.") % {
+        "rule": reason["rule"],
+        "held": held,
+    }
 
 
 def by_whom(step: Step) -> str:

@@ -33,10 +33,16 @@ class ApprovalRule(models.Model):
     plan = models.ForeignKey(Plan, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
     zone = models.ForeignKey(Zone, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
     price_over_krw = models.PositiveBigIntegerField(
-        null=True, blank=True, validators=[MaxValueValidator(DEAREST)], help_text=_("costs more than this a month (KRW)")
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(DEAREST)],
+        help_text=_("costs more than this a month (KRW)"),
     )
     data_class = models.CharField(
-        max_length=20, blank=True, choices=DataClass.choices, help_text=_("data of this class or of a more protected one")
+        max_length=20,
+        blank=True,
+        choices=DataClass.choices,
+        help_text=_("data of this class or of a more protected one"),
     )
     deed = models.CharField(max_length=12, blank=True, choices=_RULED)
     production = models.BooleanField(null=True, blank=True, help_text=_("only projects in production, or only others"))
@@ -91,14 +97,18 @@ class Request(UUIDModel):
             models.Index(fields=("subject_id", "-opened_at"), name="request_by_subject"),
             models.Index(fields=("opened_at",), condition=Q(closed_at__isnull=True), name="request_open"),
             models.Index(
-                fields=("remind_at",), condition=Q(closed_at__isnull=True, remind_at__isnull=False), name="request_remind"
+                fields=("remind_at",),
+                condition=Q(closed_at__isnull=True, remind_at__isnull=False),
+                name="request_remind",
             ),
         ]
         constraints = [
             models.UniqueConstraint(
                 fields=("subject_type", "subject_id"), condition=Q(closed_at__isnull=True), name="request_one_open"
             ),
-            models.CheckConstraint(condition=Q(closed_at__isnull=True) ^ ~Q(outcome=""), name="request_closed_has_outcome"),
+            models.CheckConstraint(
+                condition=Q(closed_at__isnull=True) ^ ~Q(outcome=""), name="request_closed_has_outcome"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -30,9 +30,7 @@ def remind(now: datetime, *, actor: Actor, limit: int = 500) -> dict[str, int]:
 def _remind(request: Request, *, actor: Actor, now: datetime) -> str:
     if request.closed_at is not None or request.remind_at is None or request.remind_at > now:
         return ""
-    request.remind_at = next(
-        (at for after in REMIND_AFTER if (at := request.opened_at + after) > now), None
-    )
+    request.remind_at = next((at for after in REMIND_AFTER if (at := request.opened_at + after) > now), None)
     escalates = now >= request.opened_at + ESCALATE_AFTER
     over = now > request.opened_at + DECIDE_WITHIN
     if escalates and not over and request.escalated_at is None:

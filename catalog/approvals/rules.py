@@ -245,7 +245,8 @@ def built_in(threshold: int) -> tuple[Rule, ...]:
 def demanded(rules: Iterable[Rule], facts: Facts, *, zones: Sequence[str], threshold: int) -> Demand:
     """What ``rules`` demand of a thing with these facts. The first rule that holds decides, in the order of their rank.
 
-    Where the zone is left open, what each zone would demand is demanded together: nobody gets round a zone's rule by not naming it.
+    Where the zone is left open, what each zone would demand is demanded together: nobody gets round a
+    zone's rule by not naming it.
 
     :param zones: those it may come to stand in, as far as rules speak of them.
     """

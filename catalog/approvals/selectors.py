@@ -55,9 +55,9 @@ def decides(actor: Actor, *, now: datetime) -> bool:
         return True
     if any(can(actor, deciders.ACTION_OF[who]) for who in Who if who not in CONSUMER):
         return True
-    return actor.user_id is not None and Delegation.objects.filter(
-        deciders.in_force(now), delegate=actor.user_id
-    ).exists()
+    return (
+        actor.user_id is not None and Delegation.objects.filter(deciders.in_force(now), delegate=actor.user_id).exists()
+    )
 
 
 def request_for(actor: Actor, request_id: uuid.UUID, *, now: datetime) -> Request:

@@ -88,9 +88,7 @@ class Rulebook:
 
 def rulebook() -> Rulebook:
     """The rules in force now."""
-    rows = list(
-        ApprovalRule.objects.filter(active=True).select_related("tenant", "offering", "plan__offering", "zone")
-    )
+    rows = list(ApprovalRule.objects.filter(active=True).select_related("tenant", "offering", "plan__offering", "zone"))
     return Rulebook(rows, tuple(pure(row) for row in rows))
 
 

@@ -63,7 +63,7 @@ def decided(order: Order, ruling: Ruling, *, actor: Actor, now: datetime) -> Non
 
 
 def approved(order: Order, *, actor: Actor, now: datetime, data: dict[str, Any]) -> None:
-    """Approve, claim and dispatch in one transaction; or let it wait: for room, where it asked for that, or for a freeze's end."""
+    """Approve, claim and dispatch in one transaction; or let it wait for room, where it asked for that, or a freeze's end."""
     move_order(order, OrderState.APPROVED, actor=actor, now=now, data=data)
     if order.kind != OrderKind.CREATE:
         if order.instance is not None and order.kind == OrderKind.DECOMMISSION:

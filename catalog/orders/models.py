@@ -37,7 +37,10 @@ class Order(UUIDModel, Stateful):
     name = models.CharField(max_length=40)
     parameters = models.JSONField(default=dict)
     data_class = models.CharField(
-        max_length=20, choices=DataClass.choices, default=DataClass.INTERNAL, help_text="the most protected data it will hold"
+        max_length=20,
+        choices=DataClass.choices,
+        default=DataClass.INTERNAL,
+        help_text="the most protected data it will hold",
     )
     lease_seconds = models.PositiveBigIntegerField(default=0)
     price_krw_month = models.PositiveIntegerField(default=0)
@@ -53,7 +56,10 @@ class Order(UUIDModel, Stateful):
     tries = models.PositiveIntegerField(default=0, help_text="attempts at the present phase")
     undoing = models.BooleanField(default=False)
     not_before = models.DateTimeField(
-        null=True, blank=True, editable=False, help_text="a change freeze keeps it until then, approved and with its claim"
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="a change freeze keeps it until then, approved and with its claim",
     )
     wait_for_capacity = models.BooleanField(default=False)
     failure_code = models.CharField(max_length=60, blank=True)

@@ -7,7 +7,7 @@ from datetime import datetime
 from catalog.approvals import freezes
 from catalog.approvals import services as approvals
 from catalog.approvals.calendar import Freeze
-from catalog.approvals.rules import Deed, Demand
+from catalog.approvals.rules import Deed, Demand, Facts
 from catalog.common.data import DataClass
 from catalog.offerings.models import Plan
 from catalog.orders.content import facts
@@ -47,9 +47,9 @@ def outlook(actor: Actor) -> Callable[[Plan], bool]:
             mine.setdefault((project.tenant.slug, project.environment), project)
 
     def needed(plan: Plan) -> bool:
-        internal = {"deed": Deed.CREATE, "zone": None, "data_class": DataClass.INTERNAL}
-        return any(
-            rules.demand(facts(project=each, plan=plan, **internal), each.tenant_id).steps for each in mine.values()
-        )
+        def asked(project: Project) -> Facts:
+            return facts(project=project, plan=plan, deed=Deed.CREATE, zone=None, data_class=DataClass.INTERNAL)
+
+        return any(rules.demand(asked(each), each.tenant_id).steps for each in mine.values())
 
     return needed

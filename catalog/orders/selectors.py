@@ -53,6 +53,12 @@ def to_decide(actor: Actor, *, now: datetime) -> QuerySet[Order]:
     return rows.filter(pk__in=waiting, state=OrderState.PENDING_APPROVAL).order_by("created_at", "pk")
 
 
+def order_to_decide(actor: Actor, order_id: uuid.UUID, *, now: datetime) -> Order:
+    """An order the actor may see, or that waits for their decision. Raises NotFound."""
+    found = to_decide(actor, now=now).filter(pk=order_id).first()
+    return found if found is not None else order_for(actor, order_id)
+
+
 def instances_for(actor: Actor) -> QuerySet[ServiceInstance]:
     """The instances the actor may see, newest first, with what lists show of them."""
     query = ServiceInstance.objects.select_related("tenant", "project", "plan__offering", "version", "zone", "lease")

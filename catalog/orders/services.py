@@ -146,7 +146,7 @@ def place(
         raise
 
 
-def _decide(actor: Actor, order: Order, verdict: str, content_hash: str, comment: str, now: datetime) -> Order:
+def _decide(actor: Actor, order: Order, verdict: str, *, content_hash: str, comment: str, now: datetime) -> Order:
     with transaction.atomic():
         held = lock_one(Order, order.pk)
         ruling = approvals.decide(
@@ -165,12 +165,12 @@ def approve(actor: Actor, order: Order, *, content_hash: str, comment: str = "",
         ApprovalExpired, ApprovalStale: as :func:`catalog.approvals.services.decide`.
     :raises QuotaExceeded, NothingToBorrow, NoCapacity, LegalHold, AlreadyGivingBack: nothing has changed.
     """
-    return _decide(actor, order, Decision.Verdict.APPROVED, content_hash, comment, now)
+    return _decide(actor, order, Decision.Verdict.APPROVED, content_hash=content_hash, comment=comment, now=now)
 
 
 def reject(actor: Actor, order: Order, *, content_hash: str, comment: str = "", now: datetime) -> Order:
     """Refuse an order, on whichever level it is; its name is free again. Raises what ``decide`` does, as :func:`approve`."""
-    return _decide(actor, order, Decision.Verdict.REJECTED, content_hash, comment, now)
+    return _decide(actor, order, Decision.Verdict.REJECTED, content_hash=content_hash, comment=comment, now=now)
 
 
 def cancel(actor: Actor, order: Order, *, now: datetime) -> Order:

@@ -4,12 +4,12 @@ import uuid
 
 import pytest
 
+from catalog.approvals.models import Decision
 from catalog.common.errors import DomainError
 from catalog.dispatch import services as dispatch
 from catalog.dispatch.models import Job, JobState
 from catalog.instances.states import InstanceState
 from catalog.orders import fulfilment, services
-from catalog.approvals.models import Decision
 from catalog.orders.models import Order
 from catalog.orders.states import OrderState
 from catalog.pool.states import HostState

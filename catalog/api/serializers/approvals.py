@@ -104,7 +104,9 @@ class GiveDelegation(Strict):
 
     tenant = Text(max_length=40, allow_null=True, help_text=_("null: what I decide on the side that provides."))
     delegate = Text(max_length=150, help_text=_("A user name."))
-    starts_at = serializers.DateTimeField(required=False, allow_null=True, default=None, help_text=_("Now when left out."))
+    starts_at = serializers.DateTimeField(
+        required=False, allow_null=True, default=None, help_text=_("Now when left out.")
+    )
     ends_at = serializers.DateTimeField()
 
 
@@ -123,5 +125,3 @@ class OverrideFreeze(Strict):
     """Why it cannot wait."""
 
     reason = Text(max_length=300)
-
-

@@ -9,7 +9,6 @@ from catalog.offerings import services
 from catalog.offerings.models import Plan as PlanRow
 
 
-
 class Plan(serializers.Serializer[Any]):
     """A size and price. ``resources`` are amounts of one host; times are in seconds."""
 

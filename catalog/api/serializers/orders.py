@@ -7,8 +7,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from catalog.api.fields import FreeObject, Page, QueryWhole, Strict, Text, Whole
-from catalog.api.serializers.texts import ProjectName
 from catalog.api.serializers.approvals import Approval, Decided, Freeze
+from catalog.api.serializers.texts import ProjectName
 from catalog.approvals.models import Request as RequestRow
 from catalog.orders.models import Order as OrderRow
 from catalog.orders.selectors import requests_of

@@ -139,9 +139,7 @@ class Preview(Face):
                 zone = zone_for(self.actor, asked["zone"]).slug
             except NotFound as error:
                 raise order_errors.ZoneUnknown(fields={"zone": order_errors.ZoneUnknown.title}) from error
-        found = preview(
-            project, plan, deed=asked["action"], zone=zone, data_class=asked["data_class"], now=clock.now()
-        )
+        found = preview(project, plan, deed=asked["action"], zone=zone, data_class=asked["data_class"], now=clock.now())
         freeze = {"why": found.freeze.reason, "until": found.freeze.until} if found.freeze is not None else None
         steps = found.demand.steps
         shown: dict[str, Any] = {
@@ -214,6 +212,4 @@ class OverrideFreeze(Face):
         """Let an order go on during a change freeze. For group administrators; who and why is recorded."""
         given = self.body(shapes.OverrideFreeze)
         order = orders.order_for(self.actor, order_id)
-        return Response(
-            OrderDetail(frozen.override(self.actor, order, reason=given["reason"], now=clock.now())).data
-        )
+        return Response(OrderDetail(frozen.override(self.actor, order, reason=given["reason"], now=clock.now())).data)

@@ -9,7 +9,6 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from catalog.approvals.explanations import because, levels_of, reasons_of
 from catalog.approvals.rules import Deed
 from catalog.common import clock
 from catalog.common.errors import DomainError, Forbidden, NotFound
@@ -18,8 +17,7 @@ from catalog.offerings import services as offerings
 from catalog.offerings.models import Offering, Plan
 from catalog.offerings.selectors import offering_on_sale, on_sale
 from catalog.orders import services
-from catalog.orders.preview import outlook, preview
-
+from catalog.orders.preview import outlook
 from catalog.pool.selectors import zones_for
 from catalog.quotas.services import usage
 from catalog.tenancy.models import Project
@@ -28,6 +26,7 @@ from catalog.tenancy.projects import use_until
 from catalog.tenancy.selectors import project_for, projects_for
 from catalog.web.forms import OrderForm, order_choices
 from catalog.web.pages import PortalRequest, portal, show
+from catalog.web.requests import in_advance
 from catalog.web.words import CATEGORIES
 
 UNPROCESSABLE = 422
@@ -131,17 +130,11 @@ def order_form(request: PortalRequest, slug: str) -> HttpResponse:
 
 
 def _needs(request: PortalRequest, project: Project | None, plan: Plan) -> dict[str, Any] | None:
-    """Whose approval the order would need, why, and what freeze would keep it; None while there is no project."""
     if project is None:
         return None
-    zones = {each.slug for each in zones_for(request.actor)}
     asked = request.POST.get("zone") or request.GET.get("zone") or ""
-    found = preview(project, plan, deed=Deed.CREATE, zone=asked if asked in zones else None, now=clock.now())
-    return {
-        "levels": levels_of(found.demand),
-        "why": because(reasons_of(found.demand)) if found.demand.steps else "",
-        "freeze": found.freeze,
-    }
+    zone = next((each for each in zones_for(request.actor) if each.slug == asked), None)
+    return in_advance(project, plan, deed=Deed.CREATE, zone=zone)
 
 
 def _typed(request: PortalRequest) -> dict[str, Any]:
