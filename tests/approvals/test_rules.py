@@ -118,7 +118,7 @@ def test_it_says_why_and_who() -> None:
         ]  # fmt: skip
     with translation.override("ko"):
         assert because(reasons_of(found)) == (
-            "“Protected data” 규칙에 따라 승인이 필요합니다. 해당 조건: 데이터 등급이 고유식별정보 이상, 작업이 생성."
+            "“Protected data” 규칙에 따라 승인이 필요합니다. 해당 조건: 데이터 등급이 고유식별정보 이상, 작업이 신규."
         )
         assert [by_whom(step) for step in found.steps] == ["계열사 관리자", "자원 풀 운영자 2명"]
     dear = demanded([], replace(FACTS, price_krw_month=200_000), zones=(), threshold=100_000)
