@@ -17,6 +17,7 @@ app.conf.beat_schedule = {
     "reconcile": {"task": "orders.reconcile", "schedule": float(settings.RECONCILE_SECONDS)},
     "workers": {"task": "orders.workers", "schedule": float(settings.WORKERS_SECONDS)},
     "notices": {"task": "leases.notices", "schedule": 60.0},
+    "reminders": {"task": "approvals.remind", "schedule": 60.0},
     "mail": {"task": "mail.send", "schedule": 15.0},
     "seal": {"task": "audit.seal", "schedule": 5.0},
 }

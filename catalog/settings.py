@@ -43,6 +43,7 @@ INSTALLED_APPS = [
     "catalog.placement",
     "catalog.ipam",
     "catalog.leases",
+    "catalog.approvals",
     "catalog.quotas",
     "catalog.dispatch",
     "catalog.reclaim",

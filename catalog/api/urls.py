@@ -3,7 +3,19 @@
 from django.urls import path, re_path
 
 from catalog.api import problems
-from catalog.api.views import audit, document, follow, instances, offerings, orders, people, pool, quotas, tenancy
+from catalog.api.views import (
+    approvals,
+    audit,
+    document,
+    follow,
+    instances,
+    offerings,
+    orders,
+    people,
+    pool,
+    quotas,
+    tenancy,
+)
 
 app_name = "api"
 
@@ -25,10 +37,20 @@ urlpatterns = [
     path(_V1 + "orders", orders.Orders.as_view(), name="orders"),
     path(_V1 + "orders/<uuid:order_id>", orders.Order.as_view(), name="order"),
     path(_V1 + "orders/<uuid:order_id>/events", follow.order_events, name="order-events"),
-    path(_V1 + "orders/<uuid:order_id>/approve", orders.Approve.as_view(), name="order-approve"),
-    path(_V1 + "orders/<uuid:order_id>/reject", orders.Reject.as_view(), name="order-reject"),
+    path(_V1 + "orders/<uuid:order_id>/approve", approvals.ApproveOrder.as_view(), name="order-approve"),
+    path(_V1 + "orders/<uuid:order_id>/reject", approvals.RejectOrder.as_view(), name="order-reject"),
     path(_V1 + "orders/<uuid:order_id>/cancel", orders.Cancel.as_view(), name="order-cancel"),
     path(_V1 + "orders/<uuid:order_id>/retry", orders.Retry.as_view(), name="order-retry"),
+    path(
+        _V1 + "orders/<uuid:order_id>/override-freeze", approvals.OverrideFreeze.as_view(), name="order-override-freeze"
+    ),
+    path(_V1 + "approvals", approvals.Approvals.as_view(), name="approvals"),
+    path(_V1 + "approvals/preview", approvals.Preview.as_view(), name="approval-preview"),
+    path(_V1 + "approvals/<uuid:approval_id>", approvals.Approval.as_view(), name="approval"),
+    path(_V1 + "approvals/<uuid:approval_id>/approve", approvals.Approve.as_view(), name="approval-approve"),
+    path(_V1 + "approvals/<uuid:approval_id>/reject", approvals.Reject.as_view(), name="approval-reject"),
+    path(_V1 + "delegations", approvals.Delegations.as_view(), name="delegations"),
+    path(_V1 + "delegations/<uuid:delegation_id>", approvals.Delegation.as_view(), name="delegation"),
     path(_V1 + "instances", instances.Instances.as_view(), name="instances"),
     path(_V1 + "instances/<uuid:instance_id>", instances.Instance.as_view(), name="instance"),
     path(_V1 + "instances/<uuid:instance_id>/credentials", instances.Credentials.as_view(), name="credentials"),

@@ -3,10 +3,10 @@
 A transaction that needs several takes them in the order of their numbers, and rows of one kind by ascending primary key;
 so no two transactions can wait for each other.
 
-0. tenancy.User, tenancy.Tenant, tenancy.Project (by who manages people and what they belong to; two people by their keys);
-   pool.Zone, only by whoever changes a zone, who takes nothing else but the audit chain
-1. orders.Order   2. instances.ServiceInstance   3. quotas.Quota   4. pool.Host   5. pool.Inventory
-(and after every Inventory: placement.Holding, then the lock of those that borrow, then quotas.Loan;
+0. tenancy.User, tenancy.Tenant, tenancy.Project (by who manages people and what they belong to, or says who stands in for whom;
+   two people by their keys); pool.Zone, only by whoever changes a zone, who takes nothing else but the audit chain
+1. orders.Order, and after it its approvals.Request   2. instances.ServiceInstance   3. quotas.Quota   4. pool.Host
+5. pool.Inventory (and after every Inventory: placement.Holding, then the lock of those that borrow, then quotas.Loan;
 quotas.Capacity and quotas.Memory only by whoever counts, who takes nothing else)
 6. ipam.IPAddress   7. leases.Lease   8. dispatch.Job   9. audit chain
 

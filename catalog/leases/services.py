@@ -116,6 +116,13 @@ def end(instance: ServiceInstance, *, now: datetime, actor: Actor) -> None:
             move_lease(lease, LeaseState.ENDED, actor=actor, now=now)
 
 
+def refuse_if_held(instance: ServiceInstance, *, now: datetime) -> None:
+    """Raise LegalHold where the lease of ``instance`` is held."""
+    lease = Lease.objects.filter(instance=instance).first()
+    if lease is not None and lease.is_held(now):
+        raise LegalHold()
+
+
 def recall(lease: Lease, *, ends_at: datetime, reason: str, now: datetime, actor: Actor) -> Lease:
     """Bring the end of a lease forward because its lender wants the capacity back. The borrower gets a letter.
 

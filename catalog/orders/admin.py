@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from catalog.orders.models import Approval, Order, OrderEvent
+from catalog.orders.models import Order, OrderEvent
 from catalog.tenancy.admin import PolicyAdmin
 from catalog.tenancy.policy import Action
 
@@ -29,14 +29,3 @@ class OrderEventAdmin(PolicyAdmin):
     list_select_related = ("order",)
     search_fields = ("order__name", "actor")
     ordering = ("-id",)
-
-
-@admin.register(Approval)
-class ApprovalAdmin(PolicyAdmin):
-    """Who decided what."""
-
-    list_display = ("decided_at", "order", "decision", "decided_by", "comment")
-    list_filter = ("decision",)
-    list_select_related = ("order", "decided_by")
-    search_fields = ("order__name", "decided_by__username")
-    ordering = ("-decided_at",)

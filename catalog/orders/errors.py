@@ -35,30 +35,6 @@ class IdempotencyKeyReused(DomainError):
     title = _("This Idempotency-Key was used for a different request. Use a new key for a new request.")
 
 
-class OwnApproval(DomainError):
-    """Nobody decides on their own order: one they placed, or one for a service they answer for."""
-
-    code = "own-approval"
-    status = 403
-    title = _(
-        "This order is your own: you placed it, or you answer for its service. Somebody else has to decide on it."
-    )
-
-
-class ApprovalStale(DomainError):
-    """What was shown to the approver is not what would be approved."""
-
-    code = "approval-stale"
-    title = _("The order has changed since it was shown to you. Reload it and decide again.")
-
-
-class NotWaitingForApproval(DomainError):
-    """There is nothing to decide."""
-
-    code = "not-waiting-for-approval"
-    title = _("This order is not waiting for an approval.")
-
-
 class OrderEnded(DomainError):
     """The order is over."""
 

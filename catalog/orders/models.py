@@ -55,6 +55,12 @@ class Order(UUIDModel, Stateful):
     attempt = models.PositiveIntegerField(default=0)
     tries = models.PositiveIntegerField(default=0, help_text="attempts at the present phase")
     undoing = models.BooleanField(default=False)
+    not_before = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="a change freeze keeps it until then, approved and with its claim",
+    )
     wait_for_capacity = models.BooleanField(default=False)
     failure_code = models.CharField(max_length=60, blank=True)
     failure_detail = models.CharField(max_length=1000, blank=True)
@@ -65,6 +71,7 @@ class Order(UUIDModel, Stateful):
         indexes = [
             models.Index(fields=("tenant", "-created_at"), name="order_by_tenant"),
             models.Index(fields=("state", "created_at"), name="order_by_state"),
+            models.Index(fields=("not_before",), condition=Q(not_before__isnull=False), name="order_kept"),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -95,21 +102,3 @@ class OrderEvent(AbstractEvent):
 
     class Meta(AbstractEvent.Meta):
         constraints = [models.UniqueConstraint(fields=("order", "seq"), name="orderevent_seq")]
-
-
-class Approval(models.Model):
-    """A decision on an order, for exactly the content whose hash it names."""
-
-    class Decision(models.TextChoices):
-        APPROVED = "approved", _("approved")
-        REJECTED = "rejected", _("rejected")
-
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="approvals")
-    decision = models.CharField(max_length=10, choices=Decision.choices)
-    content_hash = models.CharField(max_length=64)
-    decided_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
-    decided_at = models.DateTimeField()
-    comment = models.CharField(max_length=500, blank=True)
-
-    def __str__(self) -> str:
-        return f"{self.order_id} {self.decision}"

@@ -13,7 +13,7 @@ from catalog.dispatch.errors import PrefectUnavailable
 from catalog.dispatch.models import Job, JobState
 from catalog.instances.models import ServiceInstance
 from catalog.ipam.errors import PortsExhausted
-from catalog.orders import claims, services, waiting
+from catalog.orders import advance, claims, frozen, waiting
 from catalog.orders.fulfilment import describe_lost_run, next_attempt, settle_decommission, settle_undone
 from catalog.orders.models import Order
 from catalog.orders.states import OrderKind, OrderState
@@ -160,7 +160,7 @@ def admit_waiting(now: datetime, report: Report) -> None:
                 continue
             try:
                 again = waiting.explained_again(order, now)
-                services.claim_and_dispatch(order, actor=RECONCILER, now=now, explain=again)
+                advance.claim_and_dispatch(order, actor=RECONCILER, now=now, explain=again)
             except (NoCapacity, NothingToBorrow, QuotaExceeded, IsolationTooWeak, PortsExhausted, ZoneRefused) as error:
                 said = waiting.reason(order, error, waiting.recall(order, error, now=now), now=now)
                 waiting.tell(order, said, place=place, of=len(line), now=now)
@@ -182,4 +182,5 @@ def reconcile(now: datetime) -> Report:
     retry_dirty(now, report)
     measure(now)
     admit_waiting(now, report)
+    report.add("thawed", frozen.release(now))
     return report

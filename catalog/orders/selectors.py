@@ -1,15 +1,20 @@
 """What an actor may see of orders and instances. What is not theirs does not exist."""
 
 import uuid
+from datetime import datetime
 
 from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
+from catalog.approvals.models import Request
+from catalog.approvals.selectors import inbox
 from catalog.common.errors import NotFound
 from catalog.instances.models import ServiceInstance
 from catalog.leases.models import Lease
+from catalog.orders.content import SUBJECT
 from catalog.orders.models import Order, OrderEvent
+from catalog.orders.states import OrderState
 from catalog.tenancy.policy import Actor, scope
 
 
@@ -36,6 +41,33 @@ def order_for(actor: Actor, order_id: uuid.UUID | str) -> Order:
         return orders_for(actor).get(pk=order_id)
     except (Order.DoesNotExist, ValidationError) as error:
         raise NotFound() from error
+
+
+def requests_of(order: Order) -> list[Request]:
+    """The requests for approval of an order, the newest first, with what was decided."""
+    rows = Request.objects.filter(subject_type=SUBJECT, subject_id=order.pk).select_related("tenant", "requested_by")
+    return list(rows.prefetch_related("decisions__decided_by", "decisions__on_behalf_of").order_by("-opened_at"))
+
+
+def order_of_request(request: Request) -> Order:
+    """The order that a request for approval is about, for whoever may see that request."""
+    return Order.objects.select_related(
+        "tenant", "project", "plan__offering", "zone", "requested_by", "instance", "version"
+    ).get(pk=request.subject_id)
+
+
+def to_decide(actor: Actor, *, now: datetime) -> QuerySet[Order]:
+    """The orders that wait for this actor's decision, the oldest first."""
+    waiting = inbox(actor, now=now).order_by().values("subject_id")
+    rows = Order.objects.select_related("tenant", "project", "plan__offering", "zone", "requested_by", "instance")
+    rows = rows.filter(pk__in=waiting, state=OrderState.PENDING_APPROVAL).exclude(mine(actor))
+    return rows.order_by("created_at", "pk")
+
+
+def order_to_decide(actor: Actor, order_id: uuid.UUID, *, now: datetime) -> Order:
+    """An order the actor may see, or that waits for their decision. Raises NotFound."""
+    found = to_decide(actor, now=now).filter(pk=order_id).first()
+    return found if found is not None else order_for(actor, order_id)
 
 
 def instances_for(actor: Actor) -> QuerySet[ServiceInstance]:

@@ -1,13 +1,15 @@
 """What people ask for. Every face calls these; the rules are here."""
 
-import hashlib
-import json
+import uuid
 from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
+from catalog.approvals import services as approvals
+from catalog.approvals.errors import OwnApproval
+from catalog.approvals.models import Decision
 from catalog.common.data import DataClass
 from catalog.common.errors import Forbidden, NotFound
 from catalog.common.locks import lock_one
@@ -19,32 +21,25 @@ from catalog.leases import services as leases
 from catalog.leases.limits import order_seconds
 from catalog.leases.models import Lease
 from catalog.offerings import services as offerings
-from catalog.orders import claims, waiting
+from catalog.orders import advance, claims
+from catalog.orders.content import SUBJECT, digest, shown_to_approver
 from catalog.orders.destination import destination
 from catalog.orders.errors import (
     AlreadyCancelling,
     AlreadyGivingBack,
-    ApprovalStale,
     GiveBackNotCancellable,
     IdempotencyKeyReused,
     NotRetryable,
-    NotWaitingForApproval,
     OrderEnded,
     OrderUnderWay,
-    OwnApproval,
     ProjectEnded,
     ProjectUnknown,
 )
-from catalog.orders.models import Approval, Order
-from catalog.orders.rules import needs_approval
+from catalog.orders.models import Order
 from catalog.orders.selectors import is_own
 from catalog.orders.states import OrderKind, OrderState
 from catalog.orders.transitions import ENDS, move_order
-from catalog.placement.errors import NoCapacity
 from catalog.placement.services import locate, refuse_weak_isolation
-from catalog.pool.errors import ZoneClosed
-from catalog.quotas import recalls
-from catalog.quotas.errors import NothingToBorrow
 from catalog.tenancy.models import Project
 from catalog.tenancy.policy import Action, Actor, require
 from catalog.tenancy.projects import use_until
@@ -56,29 +51,6 @@ _UNDER_WAY = (
     OrderState.RUNNING,
     OrderState.CANCELLING,
 )
-
-
-def _digest(document: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(document, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
-
-
-def _shown_to_approver(order: Order) -> str:
-    """The hash of exactly what an approver is shown, and so of what is approved."""
-    return _digest(
-        {
-            "kind": order.kind,
-            "tenant": str(order.tenant_id),
-            "project": str(order.project_id),
-            "plan": str(order.plan_id),
-            "version": str(order.version_id),
-            "name": order.name,
-            "parameters": order.parameters,
-            "lease_seconds": order.lease_seconds,
-            "data_class": order.data_class,
-            "price_krw_month": order.price_krw_month,
-            "zone": str(order.zone_id),
-        }
-    )
 
 
 def _same_request(actor: Actor, key: str | None, request_hash: str) -> Order | None:
@@ -123,7 +95,7 @@ def place(
         "create": [str(project.pk), offering, plan, name, zone, lease_seconds, wait_for_capacity, data_class],
         "parameters": parameters,
     }
-    request_hash = _digest(asked)
+    request_hash = digest(asked)
     if earlier := _same_request(actor, idempotency_key, request_hash):
         return earlier
     if (until := use_until(project)) is not None and until <= now:
@@ -161,13 +133,10 @@ def place(
                 state_since=now,
             )
             refuse_weak_isolation(wanted.isolation, order.data_class)
-            order.content_hash = _shown_to_approver(order)
+            order.content_hash = shown_to_approver(order)
             order.save(force_insert=True)
             move_order(order, OrderState.SUBMITTED, actor=actor, now=now)
-            if needs_approval(order.price_krw_month):
-                move_order(order, OrderState.PENDING_APPROVAL, actor=actor, now=now)
-            else:
-                _approved(order, actor=actor, now=now, data={"rule": "under-threshold"})
+            advance.submitted(order, actor=actor, now=now)
             return order
     except IntegrityError:
         # Two requests with one key met: the other one won, and this answers with its order.
@@ -176,87 +145,33 @@ def place(
         raise
 
 
-def _approved(order: Order, *, actor: Actor, now: datetime, data: dict[str, Any]) -> None:
-    """Approve, claim and dispatch in one transaction; or let it wait for room, where it asked for that."""
-    move_order(order, OrderState.APPROVED, actor=actor, now=now, data=data)
-    try:
-        claim_and_dispatch(order, actor=actor, now=now)
-    except (NoCapacity, NothingToBorrow, ZoneClosed) as error:
-        recall = waiting.recall(order, error, now=now)
-        if recall is None and not order.wait_for_capacity:
-            raise
-        said = waiting.reason(order, error, recall, now=now)
-        move_order(order, OrderState.WAITING_CAPACITY, actor=actor, now=now, data=said, explanation={"waiting": said})
-
-
-def claim_and_dispatch(order: Order, *, actor: Actor, now: datetime, explain: bool = True) -> None:
-    """Claim what an approved or waiting order needs, and open its first attempt. Nothing has changed after a refusal.
-
-    :param explain: as :func:`catalog.orders.claims.claim`.
-    :raises QuotaExceeded, NothingToBorrow, NoCapacity, IsolationTooWeak, ZoneRefused, PortsExhausted: as there.
-    """
-    assert order.instance is not None  # create orders are born with their instance
+def _decide(actor: Actor, order: Order, verdict: str, *, content_hash: str, comment: str, now: datetime) -> Order:
     with transaction.atomic():
-        if order.state == OrderState.WAITING_CAPACITY:
-            recalls.finish(order.pk, now=now)
-        claims.claim(order, order.instance, actor=actor, now=now, explain=explain)
-        if order.state == OrderState.WAITING_CAPACITY:
-            recalls.call_off(order.pk, now=now, actor=waiting.LENDER)
-        claims.dispatch_attempt(order, actor=actor, now=now, tries=1)
-
-
-def _decidable(actor: Actor, order: Order, content_hash: str) -> Order:
-    require(actor, Action.APPROVE, order.tenant_id, order.project_id)
-    held = lock_one(Order, order.pk)
-    if held.state != OrderState.PENDING_APPROVAL:
-        raise NotWaitingForApproval()
-    if is_own(actor, held):
-        raise OwnApproval()
-    if content_hash != held.content_hash or held.content_hash != _shown_to_approver(held):
-        raise ApprovalStale()
-    return held
-
-
-def _decide(actor: Actor, order: Order, decision: str, comment: str, now: datetime) -> None:
-    Approval.objects.create(
-        order=order,
-        decision=decision,
-        content_hash=order.content_hash,
-        decided_by_id=actor.user_id,
-        decided_at=now,
-        comment=comment,
-    )
+        held = lock_one(Order, order.pk)
+        if is_own(actor, held) and held.state == OrderState.PENDING_APPROVAL:
+            raise OwnApproval()
+        ruling = approvals.decide(
+            actor, subject_type=SUBJECT, subject_id=held.pk, verdict=verdict, content_hash=content_hash,
+            shown=shown_to_approver(held), comment=comment, now=now,
+        )  # fmt: skip
+        advance.decided(held, ruling, actor=actor, now=now)
+        return held
 
 
 def approve(actor: Actor, order: Order, *, content_hash: str, comment: str = "", now: datetime) -> Order:
-    """Approve exactly what was shown; the claim is made in the same transaction.
+    """Agree to exactly what was shown. With the last agreement that is needed the claim is made, in the same transaction.
 
     :param content_hash: ``content_hash`` of the order as it was shown to the approver.
-    :raises NotWaitingForApproval, OwnApproval, ApprovalStale, QuotaExceeded, NothingToBorrow, NoCapacity: nothing has changed.
+    :raises NotFound, Forbidden, NotYourTurn, NotWaitingForApproval, OwnApproval, ApprovalConflict, AlreadyDecided,
+        ApprovalExpired, ApprovalStale: as :func:`catalog.approvals.services.decide`.
+    :raises QuotaExceeded, NothingToBorrow, NoCapacity, LegalHold, AlreadyGivingBack: nothing has changed.
     """
-    with transaction.atomic():
-        held = _decidable(actor, order, content_hash)
-        _decide(actor, held, Approval.Decision.APPROVED, comment, now)
-        _approved(held, actor=actor, now=now, data={"comment": comment})
-        return held
+    return _decide(actor, order, Decision.Verdict.APPROVED, content_hash=content_hash, comment=comment, now=now)
 
 
 def reject(actor: Actor, order: Order, *, content_hash: str, comment: str = "", now: datetime) -> Order:
-    """Refuse an order; its name is free again. Raises NotWaitingForApproval, OwnApproval or ApprovalStale."""
-    with transaction.atomic():
-        held = _decidable(actor, order, content_hash)
-        _decide(actor, held, Approval.Decision.REJECTED, comment, now)
-        move_order(held, OrderState.REJECTED, actor=actor, now=now, data={"comment": comment})
-        drop_instance(held, actor=actor, now=now)
-        return held
-
-
-def drop_instance(order: Order, *, actor: Actor, now: datetime) -> None:
-    """Free the name that a create order reserved and the claim it may hold. Nothing was ever built for it."""
-    if order.kind != OrderKind.CREATE or order.instance is None:
-        return
-    claims.give_up_claim(order.instance, actor=actor, now=now)
-    instances.move_instance(order.instance, InstanceState.FAILED, actor=actor, now=now)
+    """Refuse an order, on whichever level it is; its name is free again. Raises what ``decide`` does, as :func:`approve`."""
+    return _decide(actor, order, Decision.Verdict.REJECTED, content_hash=content_hash, comment=comment, now=now)
 
 
 def cancel(actor: Actor, order: Order, *, now: datetime) -> Order:
@@ -272,17 +187,14 @@ def cancel(actor: Actor, order: Order, *, now: datetime) -> Order:
         if held.state == OrderState.CANCELLING:
             raise AlreadyCancelling()
         if held.state not in {OrderState.DISPATCHED, OrderState.RUNNING}:
-            move_order(held, OrderState.CANCELLED, actor=actor, now=now)
-            drop_instance(held, actor=actor, now=now)
-            recalls.finish(held.pk, now=now)
-            recalls.call_off(held.pk, now=now, actor=waiting.LENDER)
+            advance.withdrawn(held, actor=actor, now=now)
             return held
         if held.kind == OrderKind.DECOMMISSION:
             raise GiveBackNotCancellable()
         move_order(held, OrderState.CANCELLING, actor=actor, now=now)
         if not dispatch.ever_began("order", held.pk) and dispatch.withdraw("order", held.pk, now=now):
             move_order(held, OrderState.CANCELLED, actor=actor, now=now)
-            drop_instance(held, actor=actor, now=now)
+            advance.drop_instance(held, actor=actor, now=now)
         elif not dispatch.request_cancel("order", held.pk, now=now):
             # It waits between two attempts: open the one that takes down what the earlier ones built.
             claims.dispatch_attempt(held, actor=actor, now=now, tries=1, undoing=True)
@@ -314,10 +226,7 @@ def retry(actor: Actor, order: Order, *, now: datetime) -> Order:
             failure_code="",
             failure_detail="",
         )
-        if needs_approval(held.price_krw_month):
-            move_order(held, OrderState.PENDING_APPROVAL, actor=actor, now=now)
-        else:
-            _approved(held, actor=actor, now=now, data={"rule": "under-threshold"})
+        advance.submitted(held, actor=actor, now=now)
         return held
 
 
@@ -329,20 +238,21 @@ def give_back(
     idempotency_key: str | None = None,
     now: datetime,
 ) -> Order:
-    """Give a service back. Everything on it will be lost.
+    """Give a service back, once whoever must agree has agreed and no freeze keeps it. Everything on it will be lost.
 
     :raises AlreadyGivingBack: a give-back is under way or done.
     :raises OrderUnderWay: it is still being built; cancel that order instead.
     :raises LegalHold: it is held.
     """
     require(actor, Action.ORDER, instance.tenant_id, instance.project_id)
-    request_hash = _digest({"decommission": str(instance.pk)})
+    request_hash = digest({"decommission": str(instance.pk)})
     if earlier := _same_request(actor, idempotency_key, request_hash):
         return earlier
     with transaction.atomic():
         held = lock_one(ServiceInstance, instance.pk)
-        if held.state in {InstanceState.DECOMMISSIONING, InstanceState.DECOMMISSIONED, InstanceState.FAILED}:
+        if held.state in advance.GOING or waiting_give_backs(held.pk):
             raise AlreadyGivingBack()
+        leases.refuse_if_held(held, now=now)
         if Order.objects.filter(instance=held, state__in=_UNDER_WAY).exists() or held.state == InstanceState.PENDING:
             raise OrderUnderWay()
         order = Order(
@@ -366,14 +276,18 @@ def give_back(
             created_at=now,
             state_since=now,
         )
-        order.content_hash = _shown_to_approver(order)
+        order.content_hash = shown_to_approver(order)
         order.save(force_insert=True)
         move_order(order, OrderState.SUBMITTED, actor=actor, now=now, data={"reason": reason})
-        move_order(order, OrderState.APPROVED, actor=actor, now=now, data={"rule": "give-back"})
-        instances.move_instance(held, InstanceState.DECOMMISSIONING, actor=actor, now=now)
-        leases.end(held, now=now, actor=actor)
-        claims.dispatch_attempt(order, actor=actor, now=now, tries=1)
+        advance.submitted(order, actor=actor, now=now)
         return order
+
+
+def waiting_give_backs(instance_id: uuid.UUID) -> list[uuid.UUID]:
+    """The orders that will give this instance back once somebody agrees or a freeze ends."""
+    waits = (OrderState.SUBMITTED, OrderState.PENDING_APPROVAL, OrderState.APPROVED)
+    rows = Order.objects.filter(instance=instance_id, kind=OrderKind.DECOMMISSION, state__in=waits)
+    return list(rows.values_list("pk", flat=True))
 
 
 def extend_lease(actor: Actor, instance: ServiceInstance, *, seconds: int, now: datetime) -> Lease:

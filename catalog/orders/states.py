@@ -5,6 +5,7 @@ from datetime import timedelta
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from catalog.approvals.terms import DECIDE_WITHIN
 from catalog.common.states import StateTable
 
 
@@ -34,6 +35,7 @@ class OrderKind(models.TextChoices):
 
 S = OrderState
 
+# An approved order that a freeze keeps stays approved, with its claim; one that got room during a freeze goes back to that.
 # A give-back cannot be cancelled once dispatched: the table allows it for the kinds that can be undone, the service refuses it
 # for decommission. failed leaves by a retry; failed_dirty by a retry, or when a wipe of its host proves that all is gone.
 ORDER = StateTable(
@@ -43,7 +45,7 @@ ORDER = StateTable(
         S.SUBMITTED: frozenset({S.PENDING_APPROVAL, S.APPROVED, S.REJECTED, S.CANCELLED}),
         S.PENDING_APPROVAL: frozenset({S.APPROVED, S.REJECTED, S.EXPIRED, S.CANCELLED}),
         S.APPROVED: frozenset({S.WAITING_CAPACITY, S.DISPATCHED, S.CANCELLED, S.FAILED}),
-        S.WAITING_CAPACITY: frozenset({S.DISPATCHED, S.CANCELLED, S.EXPIRED}),
+        S.WAITING_CAPACITY: frozenset({S.APPROVED, S.DISPATCHED, S.CANCELLED, S.EXPIRED}),
         S.DISPATCHED: frozenset({S.RUNNING, S.CANCELLING, S.FAILED, S.FAILED_DIRTY}),
         S.RUNNING: frozenset({S.DISPATCHED, S.FULFILLED, S.CANCELLING, S.FAILED, S.FAILED_DIRTY}),
         S.CANCELLING: frozenset({S.CANCELLED, S.FAILED_DIRTY}),
@@ -55,7 +57,7 @@ ORDER = StateTable(
         S.FAILED_DIRTY: frozenset({S.DISPATCHED, S.FULFILLED, S.FAILED, S.CANCELLED}),
     },
     deadlines={
-        S.PENDING_APPROVAL: timedelta(hours=72),
+        S.PENDING_APPROVAL: DECIDE_WITHIN,
         S.DISPATCHED: timedelta(minutes=30),
         S.RUNNING: timedelta(minutes=60),
         S.CANCELLING: timedelta(minutes=30),

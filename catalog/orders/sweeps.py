@@ -7,14 +7,19 @@ import structlog
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from catalog.approvals import freezes
+from catalog.approvals import services as approvals
+from catalog.approvals.models import Outcome
+from catalog.approvals.rules import Deed
 from catalog.common.errors import DomainError
-from catalog.common.locks import lock_one
+from catalog.common.locks import lock_all, lock_one
 from catalog.dispatch import services as dispatch
 from catalog.instances.models import ServiceInstance
 from catalog.instances.states import InstanceState
 from catalog.leases import services as leases
 from catalog.leases.models import Lease
-from catalog.orders import services, silence
+from catalog.orders import advance, services, silence
+from catalog.orders.content import SUBJECT
 from catalog.orders.fulfilment import next_attempt
 from catalog.orders.models import Order
 from catalog.orders.recovery import Report
@@ -50,7 +55,8 @@ def expire(now: datetime, report: Report) -> None:
 def _expire_order(order: Order, now: datetime) -> None:
     if order.state == OrderState.PENDING_APPROVAL:
         move_order(order, OrderState.EXPIRED, actor=SWEEP, now=now)
-        services.drop_instance(order, actor=SWEEP, now=now)
+        approvals.close(SUBJECT, order.pk, Outcome.EXPIRED, now=now)
+        advance.drop_instance(order, actor=SWEEP, now=now)
     elif until := silence.patience(order, now):
         Order.objects.filter(pk=order.pk).update(deadline=until)
     elif (
@@ -72,7 +78,7 @@ def _expire_order(order: Order, now: datetime) -> None:
                 failure_detail=detail,
                 data={"code": "not-taken-up"},
             )
-            services.drop_instance(order, actor=SWEEP, now=now)
+            advance.drop_instance(order, actor=SWEEP, now=now)
     elif not dispatch.request_cancel("order", order.pk, now=now):
         next_attempt(order, code="deadline-passed", detail=_("The order took longer than it may."), now=now)
 
@@ -98,8 +104,12 @@ def stuck(now: datetime) -> Report:
 
 def reclaim_due(zone: str, now: datetime) -> int:
     """Order the give-back of every instance of a zone whose lease has ended; returns how many. Never early, never twice."""
-    placed = 0
-    for lease_id, instance_id in list(leases.due(now, zone).values_list("pk", "instance_id")):
+    placed, calendar = 0, freezes.calendar()
+    due = leases.due(now, zone).values_list("pk", "instance_id", "instance__tenant__slug")
+    for lease_id, instance_id, tenant in list(due):
+        if calendar.freeze(Deed.RECLAIM, tenant, now=now) is not None:
+            # Only where a window says so: it is looked at again until that ends, and acted upon then.
+            continue
         try:
             placed += reclaim_lease(lease_id, instance_id, now)
         except DomainError as error:
@@ -111,14 +121,18 @@ def reclaim_lease(lease_id: uuid.UUID, instance_id: uuid.UUID, now: datetime) ->
     """Order the give-back of one instance whose lease was seen to be due; False where it no longer is.
 
     Since it was seen, its people may have extended it, an auditor may hold it, or another sweep was here: it is judged again,
-    locked.
+    locked. A give-back that its people ordered and that still waits, for an approval or a freeze's end, gives way.
 
     :raises DomainError: it cannot be given back now, for example because another order for it is under way.
     """
     with transaction.atomic():
+        waiting = lock_all(Order, services.waiting_give_backs(instance_id))
         instance = lock_one(ServiceInstance, instance_id)
         if instance.state == InstanceState.DECOMMISSIONING or not leases.is_due(lock_one(Lease, lease_id), now):
             return False
         reason = _("The lease ended.")
+        for order in waiting:
+            if order.state in {OrderState.PENDING_APPROVAL, OrderState.APPROVED}:
+                advance.withdrawn(order, actor=RECLAIM, now=now, data={"why": reason})
         services.give_back(RECLAIM, instance, reason=reason, idempotency_key=f"lease:{lease_id}", now=now)
         return True

@@ -137,11 +137,11 @@ class ProjectAdmin(ToldAdmin):
 
     writers = delegated = Action.MANAGE_PROJECTS
     roads, written_by_hand = ("tenant", "pk"), True
-    list_display = ("slug", "tenant", "name", "ends_on")
-    list_filter = ("tenant",)
+    list_display = ("slug", "tenant", "name", "environment", "ends_on")
+    list_filter = ("tenant", "environment")
     list_select_related = ("tenant",)
     search_fields = ("slug", "name", "tenant__slug")
-    fields = ("tenant", "slug", "name", "ends_on")
+    fields = ("tenant", "slug", "name", "environment", "ends_on")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Project | None = None) -> tuple[str, ...]:
         return ("tenant", "slug") if obj is not None else ()
@@ -158,11 +158,18 @@ class ProjectAdmin(ToldAdmin):
         actor, now = manager_of(request), clock.now()
         if not change:
             made = affiliates.create_project(
-                actor, obj.tenant, slug=obj.slug, name=obj.name, ends_on=obj.ends_on, now=now
+                actor,
+                obj.tenant,
+                slug=obj.slug,
+                name=obj.name,
+                environment=obj.environment,
+                ends_on=obj.ends_on,
+                now=now,
             )
             obj.pk = made.pk
             return
-        _row, brought = affiliates.change_project(actor, obj, name=obj.name, ends_on=obj.ends_on, now=now)
+        values = {"name": obj.name, "environment": obj.environment, "ends_on": obj.ends_on}
+        _row, brought = affiliates.change_project(actor, obj, now=now, **values)
         if brought:
             said = ngettext("%d lease now ends with the project.", "%d leases now end with the project.", brought)
             messages.warning(request, said % brought)

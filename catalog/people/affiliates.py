@@ -13,7 +13,7 @@ from catalog.common.errors import DomainError, Forbidden, InvalidInput, Text
 from catalog.common.locks import lock_one
 from catalog.leases.projects import follow_projects
 from catalog.people.errors import ProjectEndInvalid, ProjectExists, TenantExists
-from catalog.tenancy.models import Project, Tenant
+from catalog.tenancy.models import Environment, Project, Tenant
 from catalog.tenancy.policy import Action, Actor, can, require
 
 M = TypeVar("M", Tenant, Project)
@@ -41,7 +41,14 @@ def change_tenant(actor: Actor, tenant: Tenant, *, now: datetime, **names: str) 
 
 
 def create_project(
-    actor: Actor, tenant: Tenant, *, slug: str, name: str, ends_on: date | None = None, now: datetime
+    actor: Actor,
+    tenant: Tenant,
+    *,
+    slug: str,
+    name: str,
+    environment: str = Environment.OTHER,
+    ends_on: date | None = None,
+    now: datetime,
 ) -> Project:
     """A new project of an affiliate.
 
@@ -51,14 +58,15 @@ def create_project(
     require(actor, Action.MANAGE_PROJECTS, tenant.pk)
     _check_end(ends_on, now)
     with transaction.atomic():
-        row = _write(Project(tenant=tenant, slug=slug, name=name, ends_on=ends_on), ProjectExists)
-        after = {"slug": slug, "name": name, "ends_on": ends_on}
+        made = Project(tenant=tenant, slug=slug, name=name, environment=environment, ends_on=ends_on)
+        row = _write(made, ProjectExists)
+        after = {"slug": slug, "name": name, "environment": environment, "ends_on": ends_on}
         _record(actor, row, "create", before={}, after=after, now=now)
     return row
 
 
 def change_project(actor: Actor, project: Project, *, now: datetime, **values: Any) -> tuple[Project, int]:
-    """Another ``name`` or last day ``ends_on``; the slug and the affiliate stay.
+    """Another ``name``, ``environment`` or last day ``ends_on``; the slug and the affiliate stay.
 
     :returns: the project, and how many leases now end sooner with it.
     :raises NotFound, Forbidden, InvalidInput, ProjectEndInvalid: nothing has changed.

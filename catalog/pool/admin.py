@@ -29,7 +29,7 @@ from catalog.pool.models import (
 from catalog.pool.services import verify_certificate
 from catalog.tenancy.admin import PolicyAdmin, actor_of
 from catalog.tenancy.models import Role
-from catalog.tenancy.policy import Action, Actor
+from catalog.tenancy.policy import Action, Actor, Grant
 
 
 class ZoneForm(forms.ModelForm):
@@ -142,7 +142,7 @@ def _operator(request: HttpRequest) -> Actor:
     actor = actor_of(request)
     if not request.user.is_superuser:
         return actor
-    return replace(actor, grants=actor.grants | {(Role.OPERATOR, None)})
+    return replace(actor, grants=actor.grants | {Grant(Role.OPERATOR)})
 
 
 @admin.register(Trait)

@@ -31,12 +31,20 @@ class Tenant(UUIDModel):
         return self.slug
 
 
+class Environment(models.TextChoices):
+    """What a project's services are for. What runs in production is changed and given back under stricter rules."""
+
+    PRODUCTION = "production", _("production")
+    OTHER = "other", _("development or test")
+
+
 class Project(UUIDModel):
     """A tenant's undertaking; orders belong to one. After ``ends_on`` nothing new may be ordered for it."""
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="projects")
     slug = models.CharField(max_length=40, validators=[SLUG])
     name = models.CharField(max_length=100)
+    environment = models.CharField(max_length=12, choices=Environment.choices, default=Environment.OTHER)
     ends_on = models.DateField(null=True, blank=True)
 
     class Meta:

@@ -30,6 +30,11 @@ class Action(StrEnum):
     CURATE = "curate"
     AUDIT = "audit"
     HOLD = "hold"
+    APPROVE_AS_ADMIN = "approve-as-admin"
+    APPROVE_POOL = "approve-pool"
+    APPROVE_CATALOG = "approve-catalog"
+    APPROVE_GROUP = "approve-group"
+    OVERRIDE_FREEZE = "override-freeze"
 
 
 class Grant(NamedTuple):
@@ -79,6 +84,7 @@ _OF_TENANT: Mapping[Action, frozenset[str]] = {
     Action.REVEAL_SECRET: frozenset({Role.DEVELOPER, Role.TENANT_ADMIN}),
     Action.MANAGE_MEMBERS: frozenset({Role.TENANT_ADMIN}),
     Action.MANAGE_PROJECTS: frozenset({Role.TENANT_ADMIN}),
+    Action.APPROVE_AS_ADMIN: frozenset({Role.TENANT_ADMIN}),
 }
 """What a role allows within what it was granted for: an affiliate as a whole, or one project."""
 
@@ -92,6 +98,10 @@ _OF_GROUP: Mapping[Action, frozenset[str]] = {
     Action.CURATE: frozenset({Role.CATALOG_ADMIN}),
     Action.AUDIT: frozenset({Role.AUDITOR}),
     Action.HOLD: frozenset({Role.AUDITOR, Role.GROUP_ADMIN}),
+    Action.APPROVE_POOL: frozenset({Role.OPERATOR}),
+    Action.APPROVE_CATALOG: frozenset({Role.CATALOG_ADMIN}),
+    Action.APPROVE_GROUP: frozenset({Role.GROUP_ADMIN}),
+    Action.OVERRIDE_FREEZE: frozenset({Role.GROUP_ADMIN}),
 }
 """What a role of the group allows, everywhere."""
 
@@ -187,6 +197,23 @@ def covers(actor: Actor, grant: Grant) -> bool:
 def roles_for(action: Action) -> frozenset[str]:
     """The roles in an affiliate or project that allow ``action`` there."""
     return _OF_TENANT.get(action, frozenset())
+
+
+def holders(
+    action: Action, tenant_id: uuid.UUID | None, project_id: uuid.UUID | None = None, *, now: datetime
+) -> QuerySet[User]:
+    """The people who may do ``action`` for this project at ``now``, by name; inactive ones left out.
+
+    Without a project: for the affiliate as a whole; without both: for the group.
+    """
+    of_group = Q(memberships__tenant__isnull=True, memberships__role__in=_OF_GROUP.get(action, ()))
+    where = Q(memberships__project__isnull=True)
+    if project_id is not None:
+        where |= Q(memberships__project=project_id)
+    of_tenant = where & Q(memberships__tenant=tenant_id, memberships__role__in=_OF_TENANT.get(action, ()))
+    in_force = Q(memberships__ends_at__isnull=True) | Q(memberships__ends_at__gt=now)
+    wanted = of_group if tenant_id is None else of_group | of_tenant
+    return User.objects.filter(wanted & in_force, is_active=True).distinct().order_by("username")
 
 
 def visible_tenants(actor: Actor) -> frozenset[uuid.UUID] | None:

@@ -27,6 +27,23 @@ LEASE_DAYS = (1, 7, 30, 90, 180, 365)
 _DAY = 86_400
 
 
+class DelegationForm(forms.Form):
+    """Who decides in one's place, for which affiliate (or the group), and when. Times are the group's."""
+
+    delegate = forms.CharField(label=_("User name"), max_length=150)
+    tenant = forms.ChoiceField(label=_("For"))
+    starts_at = forms.DateTimeField(label=_("From"), required=False, help_text=_("Now when left empty."))
+    ends_at = forms.DateTimeField(label=_("Until"))
+
+    def __init__(self, *args: Any, places: list[tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["tenant"].choices = places  # type: ignore[attr-defined]  # a choice field
+        for field in self.fields.values():
+            field.widget.attrs["class"] = "form-select" if isinstance(field, forms.ChoiceField) else "form-control"
+        for name in ("starts_at", "ends_at"):
+            self.fields[name].widget.input_type = "datetime-local"
+
+
 def lease_choices(longest: int) -> list[tuple[str, Any]]:
     """Spans to choose from, up to ``longest`` seconds; where that is under a day, ``longest`` alone."""
     days = [each for each in LEASE_DAYS if each * _DAY <= longest]

@@ -18,13 +18,11 @@ from django.utils.dateparse import parse_datetime
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
+from catalog.approvals import selectors as approvals
 from catalog.common import clock
 from catalog.common.errors import DomainError, Forbidden, NotFound
-from catalog.orders.models import Order
-from catalog.orders.selectors import mine, orders_for
-from catalog.orders.states import OrderState
 from catalog.tenancy.models import User
-from catalog.tenancy.policy import Action, Actor, actor_for, can, may_anywhere, own_scope
+from catalog.tenancy.policy import Action, Actor, actor_for, can, may_anywhere
 
 PAGE_SIZE = 50
 _BOUND = ("order_id", "instance_id", "host_id")
@@ -77,23 +75,18 @@ def _sign_in_first(request: HttpRequest) -> HttpResponse:
     return redirect_to_login(request.get_full_path() if request.method == "GET" else "/")
 
 
-def to_decide(actor: Actor) -> QuerySet[Order]:
-    """Orders that wait for this actor's decision, the oldest first: those they may decide on, and not their own."""
-    waiting = own_scope(actor, Action.APPROVE).rows(orders_for(actor).filter(state=OrderState.PENDING_APPROVAL))
-    return waiting.exclude(mine(actor)).order_by("created_at", "pk")
-
-
 def show(request: PortalRequest, template: str, here: str, /, *, status: int = 200, **context: Any) -> HttpResponse:
     """A whole page inside the frame.
 
     :param here: which entry of the navigation is current.
     """
-    decides = may_anywhere(request.actor, Action.APPROVE)
+    now = clock.now()
+    decides = approvals.decides(request.actor, now=now)
     frame = {
         "here": here,
-        "now": clock.now(),
+        "now": now,
         "decides": decides,
-        "waiting": to_decide(request.actor).count() if decides else 0,
+        "waiting": approvals.inbox(request.actor, now=now).count() if decides else 0,
         "sees_pool": can(request.actor, Action.VIEW_POOL),
         "orders_things": may_anywhere(request.actor, Action.ORDER),
     }
@@ -107,8 +100,13 @@ def sentence(error: DomainError) -> str:
     return " ".join([said, *more])
 
 
-def attempt(request: PortalRequest, deed: Callable[[], Any], *, done: str, then: str) -> HttpResponse:
-    """Do something and go to the page ``then``, which tells what came of it. A refusal has changed nothing."""
+def attempt(
+    request: PortalRequest, deed: Callable[[], Any], *, done: str | Callable[[], str], then: str
+) -> HttpResponse:
+    """Do something and go to the page ``then``, which tells what came of it. A refusal has changed nothing.
+
+    :param done: what is said afterwards; asked for then where it depends on what came of it.
+    """
     try:
         deed()
     except (NotFound, Forbidden):
@@ -116,7 +114,7 @@ def attempt(request: PortalRequest, deed: Callable[[], Any], *, done: str, then:
     except DomainError as error:
         messages.error(request, sentence(error))
     else:
-        messages.success(request, done)
+        messages.success(request, done if isinstance(done, str) else done())
     return redirect(then)
 
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.utils.dateparse import parse_datetime
 from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from catalog.common.models import AbstractEvent
-from catalog.common.words import span
+from catalog.common.words import moment, span
 from catalog.orders import silence
 from catalog.orders.models import Order
 from catalog.orders.states import OrderKind, OrderState
@@ -59,6 +60,9 @@ _ORDER_SAYS: Mapping[str, str | Promise] = {
 _RULES: Mapping[str, str | Promise] = {
     "under-threshold": _("no approval needed at this price"),
     "give-back": _("giving back needs no approval"),
+    "operate": _("this needs no approval"),
+    "curated": _("a rule asks for no approval"),
+    "platform": _("the platform takes it back; nobody is asked"),
 }
 _TONE_OF: Mapping[str, str] = {
     OrderState.PENDING_APPROVAL: "wait",
@@ -134,6 +138,12 @@ def cause(code: str) -> str:
     return str(CAUSES.get(code, code))
 
 
+_OF_THE_ZONE = {
+    silence.SILENT: (_("Waiting: nobody works in the zone"), "wait"),
+    silence.BACK: (_("Somebody works in the zone again"), "good"),
+}
+
+
 def milestones(events: Iterable[AbstractEvent], kind: str) -> list[Milestone]:
     """The timeline of an order of this kind, the oldest first."""
     found = []
@@ -150,13 +160,36 @@ def _milestone(event: AbstractEvent, kind: str) -> tuple[str, str, str]:
         return _state(data, kind)
     if event.kind == "placed":
         return gettext("Room taken on %(host)s") % {"host": data.get("host", "")}, "", "good"
-    if event.kind == silence.SILENT:
-        return gettext("Waiting: nobody works in the zone"), "", "wait"
-    if event.kind == silence.BACK:
-        return gettext("Somebody works in the zone again"), "", "good"
+    if event.kind in _OF_THE_ZONE:
+        text, tone = _OF_THE_ZONE[event.kind]
+        return str(text), "", tone
+    if event.kind in {"decision", "frozen", "override"}:
+        return _agreement(event)
     if event.kind == "problem":
         return cause(str(data.get("code", ""))), str(data.get("detail", "")), "bad"
     return "", "", ""
+
+
+def _agreement(event: AbstractEvent) -> tuple[str, str, str]:
+    """Who decided on which level, and for whom; a freeze that keeps the order, or does not any more."""
+    data = event.data
+    if event.kind == "frozen":
+        until = parse_datetime(str(data.get("until", "")))
+        said = gettext("Waits for the end of a change freeze: %s") % (moment(until) if until else "")
+        return said, str(data.get("why", "")), "wait"
+    if event.kind == "override":
+        return gettext("Goes on in spite of the change freeze"), str(data.get("reason", "")), "wait"
+    named = {"who": event.actor, "level": data.get("level"), "of": data.get("of"), "absent": data.get("on_behalf_of")}
+    agreed = data.get("verdict") == "approved"
+    if named["absent"]:
+        words = _("%(who)s approved for %(absent)s, level %(level)s of %(of)s")
+        if not agreed:
+            words = _("%(who)s rejected for %(absent)s, level %(level)s of %(of)s")
+    else:
+        words = _("%(who)s approved, level %(level)s of %(of)s")
+        if not agreed:
+            words = _("%(who)s rejected, level %(level)s of %(of)s")
+    return str(words) % named, str(data.get("comment", "")), "good" if agreed else "bad"
 
 
 def _state(data: Mapping[str, Any], kind: str) -> tuple[str, str, str]:

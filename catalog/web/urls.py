@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from catalog.web.views import home, instances, orders, pool, session, shop
+from catalog.web.views import approvals, home, instances, orders, pool, session, shop
 
 app_name = "web"
 
@@ -19,9 +19,12 @@ urlpatterns = [
     path("orders/<uuid:order_id>/live/", orders.live, name="live"),
     path("orders/<uuid:order_id>/cancel/", orders.cancel, name="cancel"),
     path("orders/<uuid:order_id>/retry/", orders.retry, name="retry"),
-    path("orders/<uuid:order_id>/approve/", orders.decide, {"decision": "approve"}, name="approve"),
-    path("orders/<uuid:order_id>/reject/", orders.decide, {"decision": "reject"}, name="reject"),
-    path("approvals/", orders.approvals, name="approvals"),
+    path("orders/<uuid:order_id>/approve/", approvals.decide, {"decision": "approve"}, name="approve"),
+    path("orders/<uuid:order_id>/reject/", approvals.decide, {"decision": "reject"}, name="reject"),
+    path("orders/<uuid:order_id>/override-freeze/", approvals.override_freeze, name="override-freeze"),
+    path("approvals/", approvals.approvals_page, name="approvals"),
+    path("approvals/delegate/", approvals.delegate, name="delegate"),
+    path("approvals/delegations/<uuid:delegation_id>/end/", approvals.end_delegation, name="end-delegation"),
     path("services/", instances.instances, name="instances"),
     path("services/<uuid:instance_id>/", instances.instance, name="instance"),
     path("services/<uuid:instance_id>/reveal/", instances.reveal, name="reveal"),

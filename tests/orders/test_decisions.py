@@ -4,12 +4,13 @@ import uuid
 
 import pytest
 
+from catalog.approvals.models import Decision
 from catalog.common.errors import DomainError
 from catalog.dispatch import services as dispatch
 from catalog.dispatch.models import Job, JobState
 from catalog.instances.states import InstanceState
 from catalog.orders import fulfilment, services
-from catalog.orders.models import Approval, Order
+from catalog.orders.models import Order
 from catalog.orders.states import OrderState
 from catalog.pool.states import HostState
 from tests.orders.world import CLEAN, World, holdings
@@ -34,15 +35,15 @@ class TestApproval:
         assert done.state == OrderState.DISPATCHED
         host = done.instance.allocations.first().host
         assert (host.state, host.exclusive) == (HostState.RESERVED, True)
-        decision = Approval.objects.get()
-        assert (decision.decision, decision.content_hash, decision.comment) == ("approved", order.content_hash, "fine")
+        decision = Decision.objects.get()
+        assert (decision.verdict, decision.content_hash, decision.comment) == ("approved", order.content_hash, "fine")
 
     def test_nobody_decides_on_their_own(self, world: World) -> None:
         order = world.place(plan="dedicated", actor=world.approver)
         hash_ = order.content_hash
         assert refused(services.approve, world.approver, order, content_hash=hash_, now=world.now) == "own-approval"
         assert refused(services.reject, world.approver, order, content_hash=hash_, now=world.now) == "own-approval"
-        assert Approval.objects.count() == 0
+        assert Decision.objects.count() == 0
 
     def test_only_approvers_of_the_affiliate_decide(self, world: World) -> None:
         order = world.place(plan="dedicated")

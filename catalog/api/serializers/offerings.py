@@ -10,7 +10,6 @@ from catalog.common.data import DataClass
 from catalog.common.isolation import Isolation
 from catalog.offerings import services
 from catalog.offerings.models import Plan as PlanRow
-from catalog.orders.rules import needs_approval
 
 
 class Role(serializers.Serializer[Any]):
@@ -52,7 +51,8 @@ class Plan(serializers.Serializer[Any]):
         return services.usual_seconds(plan)
 
     def get_needs_approval(self, plan: PlanRow) -> bool:
-        return needs_approval(plan.price_krw_month)
+        needed: bool = self.context["needs_approval"](plan)
+        return needed
 
 
 class PlanDetail(Plan):

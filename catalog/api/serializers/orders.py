@@ -7,11 +7,13 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from catalog.api.fields import FreeObject, Page, QueryWhole, Strict, Text, Whole
+from catalog.api.serializers.approvals import Approval, Decided, Freeze
 from catalog.api.serializers.texts import ProjectName
+from catalog.approvals.models import Request as RequestRow
 from catalog.common.data import DataClass
 from catalog.orders import waiting
-from catalog.orders.models import Approval as ApprovalRow
 from catalog.orders.models import Order as OrderRow
+from catalog.orders.selectors import requests_of
 from catalog.orders.states import OrderKind, OrderState
 from catalog.placement.words import why_here_said
 
@@ -93,15 +95,6 @@ class Order(serializers.Serializer[Any]):
     ended_at = serializers.DateTimeField(allow_null=True)
 
 
-class Approval(serializers.Serializer[Any]):
-    """What somebody decided."""
-
-    decision = serializers.ChoiceField(choices=ApprovalRow.Decision.choices)
-    decided_by = serializers.CharField(source="decided_by.username", allow_null=True, default=None)
-    decided_at = serializers.DateTimeField()
-    comment = serializers.CharField()
-
-
 class InLine(serializers.Serializer[Any]):
     """What an order waits for: room (``no-room``), or somebody who works in its zone (``zone-worker-silent``).
 
@@ -138,10 +131,31 @@ class OrderDetail(Order):
         help_text=_("Why it was placed where it was: rules and weights by code, and in words.")
     )
     waiting = serializers.SerializerMethodField()
-    approvals = Approval(many=True)
+    not_before = serializers.DateTimeField(allow_null=True, help_text=_("A change freeze keeps it until then."))
+    freeze = serializers.SerializerMethodField()
+    approval = serializers.SerializerMethodField(help_text=_("The newest request for approval."))
+    approvals = serializers.SerializerMethodField(help_text=_("Everything that was decided about it."))
+
+    def to_representation(self, instance: OrderRow) -> dict[str, Any]:
+        self._requests: list[RequestRow] = requests_of(instance)
+        return super().to_representation(instance)
+
+    @extend_schema_field(Freeze(allow_null=True))
+    def get_freeze(self, order: OrderRow) -> Any:
+        said = order.explanation.get("freeze") if order.not_before is not None else None
+        return {"why": said["why"], "until": order.not_before} if said else None
+
+    @extend_schema_field(Approval(allow_null=True))
+    def get_approval(self, order: OrderRow) -> Any:
+        return Approval(self._requests[0]).data if self._requests else None
+
+    @extend_schema_field(Decided(many=True))
+    def get_approvals(self, order: OrderRow) -> Any:
+        taken = [each for request in reversed(self._requests) for each in request.decisions.all()]
+        return Decided(taken, many=True).data
 
     def get_explanation(self, order: OrderRow) -> dict[str, Any]:
-        said = {name: value for name, value in order.explanation.items() if name != "waiting"}
+        said = {name: value for name, value in order.explanation.items() if name not in {"waiting", "freeze"}}
         return {**said, "words": why_here_said(said)} if said else {}
 
     @extend_schema_field(InLine(allow_null=True))
@@ -149,6 +163,13 @@ class OrderDetail(Order):
         """What it waits for, where that is known."""
         said = waiting.shown(order)
         return None if said is None else InLine(said).data
+
+
+class DecisionTaken(serializers.Serializer[Any]):
+    """A request for approval, and the order it is about."""
+
+    approval = Approval()
+    order = OrderDetail()
 
 
 class Event(serializers.Serializer[Any]):

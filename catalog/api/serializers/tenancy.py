@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from catalog.api.fields import Strict, Text
 from catalog.api.serializers.texts import FullName, Translated
-from catalog.tenancy.models import Role
+from catalog.tenancy.models import Environment, Role
 
 
 class SignIn(Strict):
@@ -53,4 +53,5 @@ class Project(serializers.Serializer[Any]):
     name = serializers.CharField(source="__str__", help_text="affiliate/project")
     tenant = serializers.CharField(source="tenant.slug")
     title = serializers.CharField(source="name")
+    environment = serializers.ChoiceField(choices=Environment.choices)
     ends_on = serializers.DateField(allow_null=True)

@@ -9,6 +9,7 @@ from catalog.api.fields import Nothing, Page
 from catalog.api.pagination import Cursor
 from catalog.api.serializers import offerings as shapes
 from catalog.offerings import selectors
+from catalog.orders.preview import outlook
 
 
 class Offerings(Face):
@@ -21,7 +22,9 @@ class Offerings(Face):
     def get(self, request: Request) -> Response:
         """Everything on sale, with plans and prices."""
         self.query(Page)
-        return self.page(selectors.on_sale(), shapes.Offering)
+        rows = self.paginate_queryset(selectors.on_sale())
+        context = {"needs_approval": outlook(self.actor)}
+        return self.get_paginated_response(shapes.Offering(rows, many=True, context=context).data)
 
 
 class Offering(Face):
@@ -31,4 +34,5 @@ class Offering(Face):
     def get(self, request: Request, slug: str) -> Response:
         """One product with, for each plan, the JSON Schema its parameters must meet."""
         self.query(Nothing)
-        return Response(shapes.OfferingDetail(selectors.offering_on_sale(slug)).data)
+        context = {"needs_approval": outlook(self.actor)}
+        return Response(shapes.OfferingDetail(selectors.offering_on_sale(slug), context=context).data)

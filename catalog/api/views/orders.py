@@ -36,7 +36,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="The same key with the same request does one thing and answers alike, however often it is sent.",
 )
-_CLAIM = (
+CLAIM_REFUSALS = (
     QuotaExceeded, NothingToBorrow, NoCapacity, IsolationTooWeak, PortsExhausted, ZoneNotOpen, ZoneDataClass, ZoneClosed,
 )  # fmt: skip
 
@@ -72,7 +72,7 @@ class Orders(Face):
         "POST": (
             PlanUnavailable, ParametersInvalid, ParameterForbidden, NameInvalid, NameTaken, LeaseTooLong,
             LeaseOutlivesProject, errors.ProjectUnknown, errors.ProjectEnded, errors.ZoneUnknown,
-            DataClassNotAllowed, errors.IdempotencyKeyReused, *_CLAIM,
+            DataClassNotAllowed, errors.IdempotencyKeyReused, *CLAIM_REFUSALS,
         ),
     }  # fmt: skip
 
@@ -136,32 +136,6 @@ class OrderEvents(Face):
         return Response(shapes.Events(shown).data)
 
 
-class Approve(Face):
-    """A decision."""
-
-    refusals: ClassVar = {"POST": (errors.NotWaitingForApproval, errors.OwnApproval, errors.ApprovalStale, *_CLAIM)}
-
-    @extend_schema(request=shapes.Decide, responses={200: shapes.OrderDetail})
-    def post(self, request: Request, order_id: uuid.UUID) -> Response:
-        """Approve exactly what was shown. What it needs is claimed in the same moment."""
-        given = self.body(shapes.Decide)
-        order = selectors.order_for(self.actor, order_id)
-        return Response(shapes.OrderDetail(services.approve(self.actor, order, now=clock.now(), **given)).data)
-
-
-class Reject(Face):
-    """A decision."""
-
-    refusals: ClassVar = {"POST": (errors.NotWaitingForApproval, errors.OwnApproval, errors.ApprovalStale)}
-
-    @extend_schema(request=shapes.Decide, responses={200: shapes.OrderDetail})
-    def post(self, request: Request, order_id: uuid.UUID) -> Response:
-        """Refuse an order; its name is free again."""
-        given = self.body(shapes.Decide)
-        order = selectors.order_for(self.actor, order_id)
-        return Response(shapes.OrderDetail(services.reject(self.actor, order, now=clock.now(), **given)).data)
-
-
 class Cancel(Face):
     """Second thoughts."""
 
@@ -178,7 +152,7 @@ class Cancel(Face):
 class Retry(Face):
     """Another try."""
 
-    refusals: ClassVar = {"POST": (errors.NotRetryable, NameTaken, *_CLAIM)}
+    refusals: ClassVar = {"POST": (errors.NotRetryable, NameTaken, *CLAIM_REFUSALS)}
 
     @extend_schema(request=Nothing, responses={200: shapes.OrderDetail})
     def post(self, request: Request, order_id: uuid.UUID) -> Response:

@@ -8,10 +8,10 @@ from django.views.decorators.http import require_safe
 from catalog.common import clock
 from catalog.instances.states import InstanceState
 from catalog.leases.states import LeaseState
-from catalog.orders.selectors import instances_for, orders_for
+from catalog.orders.selectors import instances_for, orders_for, to_decide
 from catalog.orders.states import OrderState
 from catalog.web.badges import GONE, UNDER_WAY
-from catalog.web.pages import PortalRequest, portal, show, to_decide
+from catalog.web.pages import PortalRequest, portal, show
 
 SOON = timedelta(days=7)
 FEW = 6
@@ -34,7 +34,7 @@ def home(request: PortalRequest) -> HttpResponse:
         request,
         "home.html",
         "home",
-        decide=to_decide(request.actor)[:FEW],
+        decide=to_decide(request.actor, now=now)[:FEW],
         failed=failed.order_by("-created_at")[:FEW],
         ending=ending.order_by("lease__ends_at")[:FEW],
         mine=instances.exclude(state__in=GONE).order_by("-created_at")[:FEW],

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from catalog.approvals.rules import Deed
 from catalog.common import clock
 from catalog.common.errors import DomainError, Forbidden, NotFound
 from catalog.instances import connection
@@ -25,6 +26,7 @@ from catalog.tenancy.policy import Action, can
 from catalog.web.badges import GONE
 from catalog.web.forms import lease_choices
 from catalog.web.pages import PortalRequest, attempt, portal, sentence, show, window
+from catalog.web.requests import in_advance
 from catalog.web.words import credential
 
 _EXTENSIONS = 90 * 86_400
@@ -166,6 +168,7 @@ def give_back(request: PortalRequest, instance_id: uuid.UUID) -> HttpResponse:
         refused=refused,
         key=request.POST.get("key") or str(uuid.uuid4()),
         reason=request.POST.get("reason", ""),
+        needs=in_advance(found.project, found.plan, deed=Deed.DECOMMISSION, zone=found.zone),
         whole=found.plan.topology == Plan.Topology.DEDICATED,
         host=host,
     )

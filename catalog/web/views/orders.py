@@ -13,15 +13,14 @@ from catalog.common import clock
 from catalog.common.errors import NotFound
 from catalog.orders import selectors, services, waiting
 from catalog.orders.models import Order, OrderEvent
-from catalog.orders.selectors import is_own
 from catalog.orders.states import CANCELLABLE, OrderKind, OrderState
 from catalog.orders.transitions import ENDS
 from catalog.placement.words import why_here_said
-from catalog.quotas.services import usage
 from catalog.tenancy.policy import Action, can
 from catalog.web import progress
 from catalog.web.badges import UNDER_WAY
-from catalog.web.pages import PortalRequest, attempt, portal, show, to_decide, window
+from catalog.web.pages import PortalRequest, attempt, portal, show, window
+from catalog.web.requests import in_words
 from catalog.web.words import of_both
 
 EVENTS = 2000
@@ -54,7 +53,9 @@ def _view(request: PortalRequest, order: Order, events: list[OrderEvent]) -> dic
     """What the live parts of the page show. ``events`` were read after ``order``, so a final state misses no line."""
     actor, last = request.actor, events[-1].seq if events else 0
     orders_here = can(actor, Action.ORDER, order.tenant_id, order.project_id)
-    cancellable = order.state in CANCELLABLE and order.kind != OrderKind.DECOMMISSION
+    # A give-back that has begun goes on.
+    begun = order.kind == OrderKind.DECOMMISSION and order.state in {OrderState.DISPATCHED, OrderState.RUNNING}
+    cancellable = order.state in CANCELLABLE and not begun
     return {
         "order": order,
         "waiting": waiting.shown(order),
@@ -71,8 +72,8 @@ def _view(request: PortalRequest, order: Order, events: list[OrderEvent]) -> dic
             order.state == OrderState.FAILED_DIRTY or (order.state, order.kind) == (OrderState.FAILED, OrderKind.CREATE)
         ),
         "may_decide": order.state == OrderState.PENDING_APPROVAL
-        and not is_own(actor, order)
-        and can(actor, Action.APPROVE, order.tenant_id, order.project_id),
+        and selectors.to_decide(actor, now=clock.now()).filter(pk=order.pk).exists(),
+        "may_override": order.not_before is not None and can(actor, Action.OVERRIDE_FREEZE, order.tenant_id),
     }
 
 
@@ -83,6 +84,7 @@ def order(request: PortalRequest, order_id: uuid.UUID) -> HttpResponse:
     found = selectors.order_for(request.actor, order_id)
     events = selectors.events_after(found, 0, EVENTS)
     shown = _view(request, found, events)
+    asked = next(iter(selectors.requests_of(found)), None)
     return show(
         request,
         "order.html",
@@ -90,6 +92,7 @@ def order(request: PortalRequest, order_id: uuid.UUID) -> HttpResponse:
         lines=progress.lines(events),
         parameters=parameters(found),
         why_here=why_here_said(found.explanation),
+        approval=asked and in_words(asked, now=clock.now()),
         **shown,
     )
 
@@ -144,48 +147,3 @@ def retry(request: PortalRequest, order_id: uuid.UUID) -> HttpResponse:
         done=_("The order is tried again."),
         then=reverse("web:order", args=[order_id]),
     )
-
-
-@require_POST
-@portal
-def decide(request: PortalRequest, order_id: uuid.UUID, decision: str) -> HttpResponse:
-    """Approve or reject exactly what was shown."""
-    found = selectors.order_for(request.actor, order_id)
-    deed = services.approve if decision == "approve" else services.reject
-    done = (
-        _("Approved. The order goes on at once.")
-        if decision == "approve"
-        else _("Rejected. The requester can see why.")
-    )
-    inbox = request.POST.get("from") == "inbox"
-    return attempt(
-        request,
-        lambda: deed(
-            request.actor,
-            found,
-            content_hash=request.POST.get("content_hash", ""),
-            comment=request.POST.get("comment", "")[:500],
-            now=clock.now(),
-        ),
-        done=done,
-        then=reverse("web:approvals") if inbox else reverse("web:order", args=[order_id]),
-    )
-
-
-@require_safe
-@portal
-def approvals(request: PortalRequest) -> HttpResponse:
-    """Orders that wait for this person, with what each would do to the quota."""
-    undecided = list(to_decide(request.actor).select_related("version")[:50])
-    tenants = {each.tenant_id: each.tenant for each in undecided}
-    have = {pk: usage(tenant) for pk, tenant in tenants.items()}
-    rows = []
-    for each in undecided:
-        effect = []
-        for name, wanted in each.plan.resources.items():
-            used, limit = have[each.tenant_id].get(name, (0, 0))
-            effect.append(
-                {"name": name, "used": used, "after": used + wanted, "limit": limit, "short": used + wanted > limit}
-            )
-        rows.append({"order": each, "quota": effect, "parameters": parameters(each)})
-    return show(request, "approvals.html", "approvals", rows=rows)

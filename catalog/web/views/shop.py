@@ -1,5 +1,6 @@
 """The catalog and its order form."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
@@ -8,6 +9,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
+from catalog.approvals.rules import Deed
 from catalog.common import clock
 from catalog.common.data import DataClass
 from catalog.common.errors import DomainError, Forbidden, NotFound
@@ -16,7 +18,7 @@ from catalog.offerings import services as offerings
 from catalog.offerings.models import Offering, Plan
 from catalog.offerings.selectors import offering_on_sale, on_sale
 from catalog.orders import services
-from catalog.orders.rules import needs_approval
+from catalog.orders.preview import outlook
 from catalog.pool.models import Zone
 from catalog.pool.selectors import admitting, zones_for
 from catalog.quotas.services import usage
@@ -26,12 +28,13 @@ from catalog.tenancy.projects import use_until
 from catalog.tenancy.selectors import project_for, projects_for
 from catalog.web.forms import OrderForm, order_choices
 from catalog.web.pages import PortalRequest, portal, show
+from catalog.web.requests import in_advance
 from catalog.web.words import CATEGORIES
 
 UNPROCESSABLE = 422
 
 
-def _card(offering: Offering) -> dict[str, Any] | None:
+def _card(offering: Offering, needed: Callable[[Plan], bool]) -> dict[str, Any] | None:
     plans = list(offering.plans.all())
     if not plans:
         return None
@@ -43,7 +46,7 @@ def _card(offering: Offering) -> dict[str, Any] | None:
         "plans": plans,
         "price": cheapest.price_krw_month,
         "usual": offerings.usual_seconds(cheapest),
-        "at_once": not needs_approval(cheapest.price_krw_month),
+        "at_once": not needed(cheapest),
     }
 
 
@@ -51,7 +54,8 @@ def _card(offering: Offering) -> dict[str, Any] | None:
 @portal
 def catalog(request: PortalRequest) -> HttpResponse:
     """What is on sale, as cards."""
-    cards = [card for each in on_sale() if (card := _card(each))]
+    needed = outlook(request.actor)
+    cards = [card for each in on_sale() if (card := _card(each, needed))]
     return show(request, "catalog.html", "catalog", cards=cards)
 
 
@@ -129,8 +133,16 @@ def order_form(request: PortalRequest, slug: str) -> HttpResponse:
         project=project,
         quota=_quota(project, plan),
         usual=offerings.usual_seconds(plan),
-        approval=needs_approval(plan.price_krw_month),
+        needs=_needs(request, project, plan),
     )
+
+
+def _needs(request: PortalRequest, project: Project | None, plan: Plan) -> dict[str, Any] | None:
+    if project is None:
+        return None
+    asked = request.POST.get("zone") or request.GET.get("zone") or ""
+    zone = next((each for each in zones_for(request.actor) if each.slug == asked), None)
+    return in_advance(project, plan, deed=Deed.CREATE, zone=zone)
 
 
 def _typed(request: PortalRequest) -> dict[str, Any]:
