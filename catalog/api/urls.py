@@ -3,7 +3,7 @@
 from django.urls import path, re_path
 
 from catalog.api import problems
-from catalog.api.views import audit, document, follow, instances, offerings, orders, pool, quotas, tenancy
+from catalog.api.views import audit, document, follow, instances, networks, offerings, orders, pool, quotas, tenancy
 
 app_name = "api"
 
@@ -43,6 +43,10 @@ urlpatterns = [
     path(_V1 + "hosts/<uuid:host_id>/maintenance", pool.Maintenance.as_view(), name="host-maintenance"),
     path(_V1 + "hosts/<uuid:host_id>/resume", pool.Resume.as_view(), name="host-resume"),
     path(_V1 + "hosts/<uuid:host_id>/retire", pool.Retire.as_view(), name="host-retire"),
+    path(_V1 + "vlans", networks.Vlans.as_view(), name="vlans"),
+    path(_V1 + "vlans/<uuid:vlan_id>/retire", networks.VlanRetire.as_view(), name="vlan-retire"),
+    path(_V1 + "prefixes", networks.Prefixes.as_view(), name="prefixes"),
+    path(_V1 + "prefixes/<uuid:prefix_id>/retire", networks.PrefixRetire.as_view(), name="prefix-retire"),
     path(_V1 + "audit", audit.Audit.as_view(), name="audit"),
     path(_V1 + "schema", document.Schema.as_view(), name="schema"),
     path(_V1 + "docs", document.Docs.as_view(url_name="api:schema"), name="docs"),

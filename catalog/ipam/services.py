@@ -1,6 +1,5 @@
-"""Registering networks and addresses; giving out ports and letting them rest."""
+"""Registering addresses; giving out ports and names, and letting them rest."""
 
-import ipaddress
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -10,43 +9,12 @@ from django.db.models import Q
 from catalog.audit.services import record
 from catalog.common.locks import lock
 from catalog.instances.models import ServiceInstance
-from catalog.ipam.cidr import contains, network
-from catalog.ipam.errors import (
-    AddressOutsideZone,
-    AddressTaken,
-    AddressUnknown,
-    PortsExhausted,
-    PrefixInvalid,
-    PrefixOverlaps,
-)
-from catalog.ipam.models import Endpoint, IPAddress, Prefix
-from catalog.pool.models import Host, Zone
+from catalog.ipam.cidr import contains
+from catalog.ipam.errors import AddressOutsideZone, AddressTaken, AddressUnknown, PortsExhausted
+from catalog.ipam.models import Endpoint, IPAddress
+from catalog.ipam.names import claim_name, release_names
+from catalog.pool.models import Host
 from catalog.tenancy.policy import Action, Actor, require
-
-
-def register_prefix(actor: Actor, *, zone: Zone, cidr: str, now: datetime) -> Prefix:
-    """Enter a network of a zone. The same one of the same zone again changes nothing.
-
-    :raises Forbidden: the actor is no pool operator.
-    :raises PrefixInvalid, PrefixOverlaps: the network.
-    """
-    require(actor, Action.OPERATE_POOL)
-    wanted = network(cidr)
-    if wanted is None:
-        raise PrefixInvalid(fields={"cidr": PrefixInvalid.title})
-    with transaction.atomic():
-        for present in Prefix.objects.all():
-            other = ipaddress.ip_network(present.cidr)
-            if other == wanted and present.zone_id == zone.pk:
-                return present
-            if other.version == wanted.version and other.overlaps(wanted):
-                raise PrefixOverlaps(fields={"cidr": PrefixOverlaps.title})
-        prefix = Prefix.objects.create(zone=zone, cidr=str(wanted))
-        record(
-            actor, "prefix.registered", subject_type="prefix", subject_id=str(prefix.pk), now=now,
-            after={"zone": zone.slug, "cidr": prefix.cidr},
-        )  # fmt: skip
-    return prefix
 
 
 def register_address(host: Host, *, now: datetime, actor: Actor) -> IPAddress:
@@ -56,18 +24,19 @@ def register_address(host: Host, *, now: datetime, actor: Actor) -> IPAddress:
     :raises AddressTaken: it is another host's.
     """
     require(actor, Action.OPERATE_POOL)
-    prefix = next((each for each in host.zone.prefixes.all() if contains(each.cidr, host.address)), None)
+    standing = host.zone.prefixes.filter(retired_at__isnull=True)
+    prefix = next((each for each in standing if contains(each.cidr, host.address)), None)
     if prefix is None:
         raise AddressOutsideZone(fields={"address": AddressOutsideZone.title})
     with transaction.atomic():
         present = IPAddress.objects.filter(address=host.address).first()
-        if present is not None and present.host_id == host.pk:
+        if present is not None and present.host_id == host.pk and present.prefix_id == prefix.pk:
             return present
-        if present is not None and present.host_id is not None:
+        if present is not None and present.host_id not in {None, host.pk}:
             raise AddressTaken(fields={"address": AddressTaken.title})
         if present is not None:
-            IPAddress.objects.filter(pk=present.pk).update(host=host)
-            present.host = host
+            IPAddress.objects.filter(pk=present.pk).update(host=host, prefix=prefix)
+            present.host, present.prefix = host, prefix
         else:
             present = IPAddress.objects.create(prefix=prefix, address=host.address, host=host)
         record(
@@ -78,15 +47,18 @@ def register_address(host: Host, *, now: datetime, actor: Actor) -> IPAddress:
 
 
 def claim_endpoint(instance: ServiceInstance, host: Host, *, port_range: tuple[int, int], now: datetime) -> Endpoint:
-    """Give ``instance`` the lowest port of ``host`` that nobody holds and that does not rest, in the caller's transaction.
+    """Give ``instance`` the lowest port of ``host`` that nobody holds and that does not rest, in the caller's transaction;
+    and a name, where the zone gives names.
 
     :param port_range: first and last port, both included, within 1–65535.
-    :raises AddressUnknown: the host's address was not registered.
+    :raises AddressUnknown: the host's address was not registered, or is for another affiliate's services.
     :raises PortsExhausted: none is left.
+    :raises NameResting: see :func:`catalog.ipam.names.claim_name`.
     """
     first, last = port_range
+    ours = Q(prefix__tenant__isnull=True) | Q(prefix__tenant=instance.tenant_id)
     # The lock on the address lasts until the caller's transaction ends, so nobody else can choose the same port.
-    address = lock(IPAddress.objects.filter(host=host, address=host.address)).first()
+    address = lock(IPAddress.objects.filter(ours, host=host, address=host.address)).first()
     if address is None:
         raise AddressUnknown(host=host.name)
     busy = set(
@@ -97,17 +69,17 @@ def claim_endpoint(instance: ServiceInstance, host: Host, *, port_range: tuple[i
     port = next((port for port in range(first, last + 1) if port not in busy), None)
     if port is None:
         raise PortsExhausted(host=host.name)
-    return Endpoint.objects.create(address=address, port=port, instance=instance, claimed_at=now)
+    name = claim_name(instance, host.zone, now=now)
+    return Endpoint.objects.create(address=address, port=port, name=name, instance=instance, claimed_at=now)
 
 
 def release_endpoints(instance: ServiceInstance, *, now: datetime) -> int:
-    """Give back every port of ``instance``; each rests for ``PORT_REST_SECONDS``. Returns how many; again: 0."""
+    """Give back every port of ``instance``, and its name. Each port rests for ``PORT_REST_SECONDS``.
+
+    Returns how many ports; again: 0.
+    """
+    release_names(instance, now=now)
     rests_until = now + timedelta(seconds=settings.PORT_REST_SECONDS)
     return Endpoint.objects.filter(instance=instance, released_at__isnull=True).update(
         released_at=now, rests_until=rests_until
     )
-
-
-def allow_from(zone: Zone) -> list[str]:
-    """The networks whose clients may reach the services of ``zone``, sorted."""
-    return sorted(zone.prefixes.values_list("cidr", flat=True))

@@ -40,6 +40,7 @@ def claim(order: Order, instance: ServiceInstance, *, actor: Actor, now: datetim
     :raises NoCapacity: no host fits; says why and, where it can be told, when one will. Or an order just placed would borrow
         what others have waited for longer than :data:`LONG_WAIT`.
     :raises PortsExhausted: the host has no free port in the plan's range.
+    :raises NameResting: another affiliate had the service's DNS name a short while ago.
     """
     plan = order.plan
     checked = quotas.check_and_lock(order.tenant, plan.resources, zone=order.zone, now=now)
@@ -62,7 +63,8 @@ def claim(order: Order, instance: ServiceInstance, *, actor: Actor, now: datetim
         )
     low, high = order.version.manifest["port"]["range"]
     endpoint = ipam.claim_endpoint(instance, placed.host, port_range=(low, high), now=now)
-    instances.create_binding(instance, address=endpoint.address.address, port=endpoint.port, now=now)
+    name = endpoint.name.name if endpoint.name else None
+    instances.create_binding(instance, address=endpoint.address.address, port=endpoint.port, name=name, now=now)
     instance.zone = placed.host.zone
     instance.save(update_fields=["zone"])
     order.explanation = placed.explanation

@@ -37,7 +37,13 @@ class Order(UUIDModel, Stateful):
     name = models.CharField(max_length=40)
     parameters = models.JSONField(default=dict)
     data_class = models.CharField(
-        max_length=20, choices=DataClass.choices, default=DataClass.INTERNAL, help_text="the most protected data it will hold"
+        max_length=20,
+        choices=DataClass.choices,
+        default=DataClass.INTERNAL,
+        help_text="the most protected data it will hold",
+    )
+    allow_from = models.JSONField(
+        default=list, help_text="networks that may connect; empty: the affiliate's and the zone's"
     )
     lease_seconds = models.PositiveBigIntegerField(default=0)
     price_krw_month = models.PositiveIntegerField(default=0)

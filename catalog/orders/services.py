@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from catalog.dispatch import services as dispatch
 from catalog.instances import services as instances
 from catalog.instances.models import ServiceInstance
 from catalog.instances.states import InstanceState
+from catalog.ipam import access
 from catalog.leases import services as leases
 from catalog.leases.limits import order_seconds
 from catalog.leases.models import Lease
@@ -39,6 +41,7 @@ from catalog.orders.rules import needs_approval
 from catalog.orders.states import OrderKind, OrderState
 from catalog.orders.transitions import ENDS, move_order
 from catalog.placement.errors import NoCapacity
+from catalog.placement.selectors import zones_for
 from catalog.placement.services import locate
 from catalog.pool.models import Zone
 from catalog.quotas import recalls
@@ -73,6 +76,7 @@ def _shown_to_approver(order: Order) -> str:
             "parameters": order.parameters,
             "lease_seconds": order.lease_seconds,
             "data_class": order.data_class,
+            "allow_from": order.allow_from,
             "price_krw_month": order.price_krw_month,
             "zone": str(order.zone_id),
         }
@@ -111,24 +115,23 @@ def place(
     idempotency_key: str | None,
     now: datetime,
     wait_for_capacity: bool = False,
+    allow_from: Sequence[str] = (),
 ) -> Order:
     """Order a service. It is approved and claimed at once, or waits for an approval; either way its name is reserved.
 
     :param lease_seconds: how long the service may stay, as the lease policy allows; None for its default.
     :param wait_for_capacity: stand in line when the pool is full, instead of being refused.
+    :param allow_from: networks whose clients may connect; none: those of the affiliate and of the zone.
     :raises ProjectUnknown, ProjectEnded, PlanUnavailable, ParametersInvalid, NameInvalid, NameTaken, ZoneUnknown, LeaseTooShort,
-        LeaseTooLong, LeaseOutlivesProject, IdempotencyKeyReused, QuotaExceeded, NothingToBorrow, NoCapacity: nothing has
-        changed.
+        LeaseTooLong, LeaseOutlivesProject, AccessInvalid, AccessOpenToAnyone, AccessUnknown, IdempotencyKeyReused,
+        QuotaExceeded, NothingToBorrow, NoCapacity: nothing has changed.
     """
     try:
         require(actor, Action.ORDER, project.tenant_id)
     except NotFound as error:
         raise ProjectUnknown(fields={"project": ProjectUnknown.title}) from error
-    asked = {
-        "create": [str(project.pk), offering, plan, name, zone, lease_seconds, wait_for_capacity],
-        "parameters": parameters,
-    }
-    request_hash = _digest(asked)
+    asked = [str(project.pk), offering, plan, name, zone, lease_seconds, wait_for_capacity, *allow_from]
+    request_hash = _digest({"create": asked, "parameters": parameters})
     if earlier := _same_request(actor, idempotency_key, request_hash):
         return earlier
     if (until := use_until(project)) is not None and until <= now:
@@ -137,9 +140,12 @@ def place(
     values = offerings.validate_parameters(wanted, parameters)
     seconds = order_seconds(project, wanted, lease_seconds, now=now)
     where = _zone(zone, project)
+    clients = access.check(allow_from, tenant=project.tenant, zones=zones_for(project.tenant, where))
     try:
         with transaction.atomic():
-            instance = instances.create(actor, project=project, plan=wanted, name=name, parameters=values, now=now)
+            instance = instances.create(
+                actor, project=project, plan=wanted, name=name, parameters=values, allow_from=clients, now=now
+            )
             order = Order(
                 kind=OrderKind.CREATE,
                 tenant=project.tenant,
@@ -154,6 +160,7 @@ def place(
                 git_revision=wanted.version.git_revision,
                 name=name,
                 parameters=values,
+                allow_from=clients,
                 lease_seconds=seconds,
                 price_krw_month=wanted.price_krw_month,
                 request_hash=request_hash,
@@ -359,6 +366,7 @@ def give_back(
             git_revision=held.version.git_revision,
             name=held.name,
             parameters=held.parameters,
+            allow_from=held.allow_from,
             reason=reason,
             request_hash=request_hash,
             idempotency_key=idempotency_key,

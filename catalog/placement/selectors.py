@@ -33,8 +33,17 @@ def has_traits(queryset: "QuerySet[Inventory]", traits: Sequence[str]) -> "Query
     return queryset
 
 
+def reachable(queryset: "QuerySet[Inventory]", tenant: Tenant) -> "QuerySet[Inventory]":
+    """Only inventories of hosts whose addresses are not kept for the services of another affiliate."""
+    others = Tenant.objects.exclude(pk=tenant.pk)
+    return queryset.exclude(
+        Exists(Host.objects.filter(pk=OuterRef("host_id"), addresses__prefix__tenant__in=others))
+    )  # fmt: skip
+
+
 def candidates(
     *,
+    tenant: Tenant,
     zone: Zone,
     opens_to: uuid.UUID,
     wanted: Mapping[str, int],
@@ -65,7 +74,7 @@ def candidates(
         rows = rows.annotate(**{f"free_{number}": Subquery(same_host.values("free")[:1])}).filter(
             **{f"free_{number}__gte": wanted[resource_class]}
         )
-    rows = has_traits(rows, traits).order_by("free")
+    rows = reachable(has_traits(rows, traits), tenant).order_by("free")
     columns = [f"free_{number}" for number in range(len(others))]
     return [
         Candidate(host_id, dict(zip([lead, *others], free, strict=True)))
@@ -83,6 +92,8 @@ def why_not(
     filters: Filters = [{"filter": _("in the zone"), "left": hosts.count()}]
     rows = Inventory.objects.filter(opens, zone__in=zones, resource_class=lead)
     filters.append({"filter": _("free to take, or used by your affiliate"), "left": rows.count()})
+    rows = reachable(rows, tenant)
+    filters.append({"filter": _("not in a network kept for another affiliate"), "left": rows.count()})
     if traits:
         rows = has_traits(rows, traits)
         filters.append({"filter": _("has the traits %s") % ", ".join(sorted(set(traits))), "left": rows.count()})

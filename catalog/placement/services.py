@@ -96,7 +96,7 @@ class _Claim:
         tried: set[uuid.UUID] = set()
         while True:
             found = candidates(
-                zone=zone, opens_to=opens_to, wanted=self.wanted, traits=self.traits, whole=self.exclusive,
+                tenant=self.tenant, zone=zone, opens_to=opens_to, wanted=self.wanted, traits=self.traits, whole=self.exclusive,
                 besides=frozenset(tried), limit=CANDIDATES,
             )  # fmt: skip
             for candidate in ranked(found, self.wanted):

@@ -8,7 +8,7 @@ from pathlib import Path
 from django.core.management import call_command
 from django.db import transaction
 
-from catalog.ipam import services as ipam
+from catalog.ipam import networks
 from catalog.pool.models import DISK_GB, MEMORY_MB, VCPU, Zone
 from catalog.quotas.models import Quota
 from catalog.stack.environment import secret
@@ -106,5 +106,5 @@ def load(state: Path, *, rack_state: Path | None, places: Iterable[Place], now: 
             )
         for place in places:
             # Both zones of the rack share one network, so each host's address is a prefix of its zone.
-            ipam.register_prefix(SAMPLE, zone=zones[place.zone], cidr=f"{place.address}/32", now=now)
+            networks.register_prefix(SAMPLE, zone=zones[place.zone], cidr=f"{place.address}/32", now=now)
     call_command("offerings", "load", "--publish", verbosity=0)

@@ -17,7 +17,7 @@ from catalog.api.serializers import orders as shapes
 from catalog.common import clock
 from catalog.common.errors import InvalidInput, NotFound
 from catalog.instances.errors import NameInvalid, NameTaken
-from catalog.ipam.errors import PortsExhausted
+from catalog.ipam.errors import AccessInvalid, AccessOpenToAnyone, AccessUnknown, NameResting, PortsExhausted
 from catalog.leases.errors import LeaseOutlivesProject, LeaseTooLong
 from catalog.offerings.errors import ParameterForbidden, ParametersInvalid, PlanUnavailable
 from catalog.orders import errors, selectors, services
@@ -35,7 +35,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="The same key with the same request does one thing and answers alike, however often it is sent.",
 )
-_CLAIM = (QuotaExceeded, NothingToBorrow, NoCapacity, PortsExhausted)
+_CLAIM = (QuotaExceeded, NothingToBorrow, NoCapacity, PortsExhausted, NameResting)
 
 
 def idempotency_key(request: Request) -> str | None:
@@ -68,7 +68,8 @@ class Orders(Face):
         "GET": (errors.ProjectUnknown,),
         "POST": (
             PlanUnavailable, ParametersInvalid, ParameterForbidden, NameInvalid, NameTaken, LeaseTooLong,
-            LeaseOutlivesProject, errors.ProjectUnknown, errors.ProjectEnded, errors.ZoneUnknown,
+            LeaseOutlivesProject, AccessInvalid, AccessOpenToAnyone, AccessUnknown,
+            errors.ProjectUnknown, errors.ProjectEnded, errors.ZoneUnknown,
             errors.IdempotencyKeyReused, *_CLAIM,
         ),
     }  # fmt: skip
@@ -96,6 +97,7 @@ class Orders(Face):
             name=wanted["name"],
             parameters=wanted.get("parameters", {}),
             zone=wanted.get("zone"),
+            allow_from=wanted.get("allow_from", ()),
             lease_seconds=wanted.get("lease_seconds"),
             wait_for_capacity=wanted["wait_for_capacity"],
             idempotency_key=key,

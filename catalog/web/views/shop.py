@@ -10,12 +10,14 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from catalog.common import clock
 from catalog.common.errors import DomainError, Forbidden, NotFound
+from catalog.ipam.access import known_networks
 from catalog.leases.limits import limits_for
 from catalog.offerings import services as offerings
 from catalog.offerings.models import Offering, Plan
 from catalog.offerings.selectors import offering_on_sale, on_sale
 from catalog.orders import services
 from catalog.orders.rules import needs_approval
+from catalog.placement.selectors import zones_for as open_zones
 from catalog.pool.selectors import zones_for
 from catalog.quotas.services import usage
 from catalog.tenancy.models import Project
@@ -72,6 +74,11 @@ def _lengths(project: Project | None, plan: Plan) -> list[tuple[str, Any]]:
     return order_choices(limits_for(project.tenant_id, plan.offering_id), left)
 
 
+def _networks(project: Project | None) -> list[str]:
+    """Whose clients may connect where the order says nothing."""
+    return known_networks(project.tenant, open_zones(project.tenant, None)) if project is not None else []
+
+
 def _quota(project: Project | None, plan: Plan) -> list[dict[str, Any]]:
     if project is None:
         return []
@@ -100,7 +107,7 @@ def order_form(request: PortalRequest, slug: str) -> HttpResponse:
     project = next((each for each in projects if str(each) == chosen), projects[0] if projects else None)
     given: dict[str, Any] = {
         "schema": offerings.parameter_schema(plan), "projects": projects, "zones": list(zones_for(request.actor)),
-        "leases": _lengths(project, plan),
+        "leases": _lengths(project, plan), "networks": _networks(project),
     }  # fmt: skip
     if request.method == "POST":
         form = OrderForm(request.POST, **given)
@@ -141,6 +148,7 @@ def _place(request: PortalRequest, form: OrderForm, plan: Plan) -> HttpResponse 
             name=chosen["name"],
             parameters=form.values(),
             zone=chosen["zone"] or None,
+            allow_from=form.clients(),
             lease_seconds=int(chosen["lease"]) if chosen["lease"] else None,
             idempotency_key=chosen["key"] or None,
             wait_for_capacity=chosen["wait"],
