@@ -130,12 +130,12 @@ def register_prefix(
     wanted = network(cidr)
     if wanted is None or wanted.prefixlen == 0:
         raise PrefixInvalid(fields={"cidr": PrefixInvalid.title})
-    if vlan is not None and (vlan.zone_id != zone.pk or vlan.retired_at is not None):
-        raise VlanUnknown(fields={"vlan": VlanUnknown.title})
     _same_affiliate(zone, vlan, tenant)
     owner = tenant or (vlan.tenant if vlan is not None else None)
     with transaction.atomic():
         wait_for(_NETWORKS_LOCK)
+        if vlan is not None and not zone.vlans.filter(pk=vlan.pk, retired_at__isnull=True).exists():
+            raise VlanUnknown(fields={"vlan": VlanUnknown.title})
         for present in Prefix.objects.filter(retired_at__isnull=True):
             other = ipaddress.ip_network(present.cidr)
             same = (present.zone_id, present.vlan_id, present.tenant_id) == (
