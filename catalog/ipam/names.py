@@ -14,7 +14,7 @@ from catalog.instances.models import ServiceInstance
 from catalog.ipam.errors import NameResting
 from catalog.ipam.models import DnsName, ZoneNetwork
 from catalog.ipam.networks import key_of
-from catalog.pool.models import Zone
+from catalog.pool.models import Host, Zone
 
 
 def full_name(instance: ServiceInstance, domain: str) -> str:
@@ -47,6 +47,14 @@ def release_names(instance: ServiceInstance, *, now: datetime) -> int:
     return DnsName.objects.filter(instance=instance, released_at__isnull=True).update(
         released_at=now, rests_until=rests_until
     )
+
+
+def names_at(host: Host) -> list[str]:
+    """The names that services still hold and that lead to ``host``, sorted."""
+    held = DnsName.objects.filter(
+        released_at__isnull=True, endpoints__address__host=host, endpoints__released_at__isnull=True
+    )
+    return sorted(set(held.values_list("name", flat=True)))
 
 
 def name_server(zone: Zone) -> Mapping[str, Any] | None:

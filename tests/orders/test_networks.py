@@ -1,5 +1,6 @@
 """What an order says about its clients, and the name its service gets, on their way to the playbooks and back."""
 
+import uuid
 from typing import Any
 
 import pytest
@@ -9,12 +10,13 @@ from catalog.instances.models import ServiceInstance
 from catalog.instances.services import current_binding
 from catalog.ipam import networks
 from catalog.ipam.models import DnsName, Endpoint
-from catalog.orders import fulfilment, services
+from catalog.orders import fulfilment, recovery, services
 from catalog.orders.errors import ApprovalStale, IdempotencyKeyReused
 from catalog.orders.models import Order
 from catalog.placement.errors import NoCapacity
 from catalog.pool.models import Zone
-from tests.factories import NOW, TESTER, HostFactory
+from catalog.reclaim import fulfilment as host_fulfilment
+from tests.factories import NOW, TESTER, HostFactory, public_key
 from tests.ipam.test_networks import SECRET, SERVER
 from tests.orders.world import CLEAN, World
 
@@ -69,6 +71,35 @@ def test_the_name_comes_back_with_the_claim_and_not_before(world: World, zone: Z
     fulfilment.succeed_decommission(back.pk, told.attempt, residue=CLEAN, now=world.later(seconds=1))
     assert DnsName.objects.get().released_at == Endpoint.objects.get().released_at == world.now
     assert order.allow_from == []
+
+
+def test_a_wipe_takes_away_the_names_that_still_lead_to_the_host(world: World, zone: Zone) -> None:
+    order = world.built()
+    host = Endpoint.objects.get().address.host
+    assert host is not None
+    back = services.give_back(world.developer, ServiceInstance.objects.get(), now=world.later(seconds=60))
+    while back.state != "failed_dirty":
+        told = world.begin(back)
+        fulfilment.attempt_failed(
+            back.pk, told.attempt, code="host-unreachable", detail="x", now=world.later(seconds=1)
+        )
+        back.refresh_from_db()
+    recovery.reconcile(world.later(seconds=1))
+    host.refresh_from_db()
+    wiping = host_fulfilment.begin_wipe(host.pk, host.attempt, uuid.uuid4(), world.later(seconds=1))
+    assert wiping.values["names"] == [NAME]
+    assert wiping.values["dns"]["domain"] == "pumasi.internal"
+    assert wiping.secrets == (SECRET,)
+    assert order.instance is not None
+    assert DnsName.objects.get().released_at is None
+
+    key, evidence = public_key("anew"), {"method": "reimage", "image": "sha256:0"}
+    checking = host_fulfilment.wiped(host.pk, host.attempt, new_key=key, evidence=evidence, now=world.later(seconds=1))
+    assert not {"names", "dns"} & set(checking.values)
+    verify = {"clean": True, "checked": ["paths"], "findings": [], "digest": "d"}
+    host_fulfilment.verified(host.pk, host.attempt, verify=verify, now=world.later(seconds=1))
+    recovery.reconcile(world.later(seconds=1))
+    assert DnsName.objects.get().released_at == world.now
 
 
 def test_a_refused_order_leaves_no_name(world: World, zone: Zone) -> None:

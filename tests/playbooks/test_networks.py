@@ -9,6 +9,7 @@ import pytest
 from tests.playbooks.conftest import HOST, OUTSIDER
 from tests.playbooks.slices import Slice, changed
 from tests.rack.driver import Rack
+from tests.rack.plays import play, values_for
 
 pytestmark = pytest.mark.rack
 
@@ -108,6 +109,16 @@ def test_a_name_that_is_left_is_found(service_rack: Rack, workplace: Path) -> No
     assert one.leftovers() == [{"kind": "names", "what": f"name {one.full_name}"}]
     one.done("decommission")
     assert one.leftovers() == []
+
+
+def test_a_wipe_takes_away_the_names_that_still_lead_to_the_host(service_rack: Rack, workplace: Path) -> None:
+    one = Slice(service_rack, OUTSIDER, "redis", workplace, name="wiped-away")
+    change(service_rack, f"update add {one.full_name}. 60 A {one.address}")
+    values = values_for(service_rack, OUTSIDER) | {"names": [one.full_name], "dns": service_rack.dns()}
+    played = play(service_rack, "hosts/wipe.yml", OUTSIDER, values, workplace / "wipe")
+    assert played.code == 0, played.text
+    assert asked(service_rack, one.full_name) == ("NXDOMAIN", [])
+    assert played.outputs["wipe"]["method"] == "reimage"
 
 
 def test_verify_fails_where_the_name_leads_elsewhere(service_rack: Rack, workplace: Path) -> None:
