@@ -230,6 +230,8 @@ LEASE_MAX_SECONDS = env_int("PUMASI_LEASE_MAX_SECONDS", 365 * 86_400, least=1)
 RECALL_NOTICE_SECONDS = env_int("PUMASI_RECALL_NOTICE_SECONDS", 7 * 86_400)
 # How long a released port rests before somebody else may get it (seconds).
 PORT_REST_SECONDS = env_int("PUMASI_PORT_REST_SECONDS", 600)
+# How long a released DNS name is kept from other affiliates (seconds).
+NAME_REST_SECONDS = env_int("PUMASI_NAME_REST_SECONDS", 86_400)
 # A running flow renews its job's heartbeat every 2 s; after this many seconds of silence it is taken for dead.
 HEARTBEAT_STALE_SECONDS = env_int("PUMASI_HEARTBEAT_STALE_SECONDS", 20, least=5)
 # A job that was sent but not begun within this many seconds is looked up in Prefect.

@@ -10,6 +10,8 @@ so no two transactions can wait for each other.
 quotas.Capacity and quotas.Memory only by whoever counts, who takes nothing else)
 6. ipam.IPAddress   7. leases.Lease   8. dispatch.Job   9. audit chain
 
+Who registers or retires networks takes a lock of its own, then one ipam.Vlan or ipam.Prefix, and nothing else.
+
 The locks exclude each other, not rows that merely refer to a locked one: PostgreSQL checks such references when it likes (when
 a transaction writes to a row twice, even long after), which no order of locks could foresee.
 

@@ -38,6 +38,9 @@ class ServiceInstance(UUIDModel, Stateful):
         default=DataClass.INTERNAL,
         help_text="the most protected data it holds",
     )
+    allow_from = models.JSONField(
+        default=list, help_text="networks that may connect; empty: the affiliate's and the zone's"
+    )
     outputs = models.JSONField(default=dict)
     created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
     responsible = models.ForeignKey(
@@ -73,7 +76,7 @@ class ServiceBinding(UUIDModel):
     """One set of credentials to an instance. ``secret`` is encrypted for the context ``binding:<id>``."""
 
     instance = models.ForeignKey(ServiceInstance, on_delete=models.PROTECT, related_name="bindings")
-    public = models.JSONField(default=dict, help_text="what is no secret: address, port, username, database")
+    public = models.JSONField(default=dict, help_text="what is no secret: name, address, port, username, database")
     secret = models.TextField(help_text="encrypted JSON: every generated credential")
     created_at = models.DateTimeField()
     shown_at = models.DateTimeField(null=True, blank=True)

@@ -1,7 +1,7 @@
 """Service instances and the credentials to them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +23,10 @@ from catalog.tenancy.policy import Actor
 READY = frozenset({InstanceState.ACTIVE, InstanceState.STOPPED, InstanceState.UPDATING, InstanceState.TAINTED})
 
 
+WHERE = ("name", "address", "port")
+"""In a binding's ``public``: what says where the service is; the rest are credentials."""
+
+
 def create(
     actor: Actor,
     *,
@@ -31,11 +35,13 @@ def create(
     name: str,
     parameters: dict[str, Any],
     data_class: str = DataClass.INTERNAL,
+    allow_from: Sequence[str] = (),
     now: datetime,
 ) -> ServiceInstance:
     """A pending instance, which reserves its name.
 
     :param data_class: the most protected data it will hold.
+    :param allow_from: networks that may connect, checked already; none: the usual.
 
     :raises NameInvalid: the name breaks the pattern.
     :raises NameTaken: another instance of the affiliate that is not gone has it.
@@ -55,6 +61,7 @@ def create(
                 unit="s" + crypto.random_identifier(11),
                 parameters=parameters,
                 data_class=data_class,
+                allow_from=list(allow_from),
                 created_by_id=actor.user_id,
                 responsible_id=actor.user_id,
                 created_at=now,
@@ -107,13 +114,19 @@ def _generate(spec: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
     return crypto.random_identifier(spec["length"], prefix=spec.get("prefix", ""))
 
 
-def create_binding(instance: ServiceInstance, *, address: str, port: int, now: datetime) -> ServiceBinding:
-    """Generate the credentials that the manifest asks for, before anything is built. What is secret is encrypted."""
+def create_binding(
+    instance: ServiceInstance, *, address: str, port: int, name: str | None = None, now: datetime
+) -> ServiceBinding:
+    """Generate the credentials that the manifest asks for, before anything is built. What is secret is encrypted.
+
+    :param name: the full DNS name that leads to ``address``, where there is one.
+    """
     specs: Mapping[str, Any] = instance.version.manifest["credentials"]
     values = {name: _generate(spec, instance.parameters) for name, spec in specs.items()}
     secret = {name: values[name] for name, spec in specs.items() if spec.get("generate") == "secret"}
-    public = {name: value for name, value in values.items() if name not in secret}
-    binding = ServiceBinding(instance=instance, created_at=now, public={"address": address, "port": port, **public})
+    public = {key: value for key, value in values.items() if key not in secret}
+    where: dict[str, Any] = ({"name": name} if name else {}) | {"address": address, "port": port}
+    binding = ServiceBinding(instance=instance, created_at=now, public={**public, **where})
     binding.secret = crypto.encrypt(json.dumps(secret), context=f"binding:{binding.pk}")
     binding.save(force_insert=True)
     return binding

@@ -1,6 +1,5 @@
-"""Registering networks and addresses; giving out ports and letting them rest."""
+"""Registering addresses; giving out ports and names, and letting them rest."""
 
-import ipaddress
 import uuid
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -12,43 +11,12 @@ from django.db.models import F, Q
 from catalog.audit.services import record
 from catalog.common.locks import lock
 from catalog.instances.models import ServiceInstance
-from catalog.ipam.cidr import contains, network
-from catalog.ipam.errors import (
-    AddressOutsideZone,
-    AddressTaken,
-    AddressUnknown,
-    PortsExhausted,
-    PrefixInvalid,
-    PrefixOverlaps,
-)
-from catalog.ipam.models import Endpoint, IPAddress, Prefix
-from catalog.pool.models import Host, Zone
+from catalog.ipam.cidr import contains
+from catalog.ipam.errors import AddressOutsideZone, AddressTaken, AddressUnknown, PortsExhausted
+from catalog.ipam.models import Endpoint, IPAddress
+from catalog.ipam.names import claim_name, release_names
+from catalog.pool.models import Host
 from catalog.tenancy.policy import Action, Actor, require
-
-
-def register_prefix(actor: Actor, *, zone: Zone, cidr: str, now: datetime) -> Prefix:
-    """Enter a network of a zone. The same one of the same zone again changes nothing.
-
-    :raises Forbidden: the actor is no pool operator.
-    :raises PrefixInvalid, PrefixOverlaps: the network.
-    """
-    require(actor, Action.OPERATE_POOL)
-    wanted = network(cidr)
-    if wanted is None:
-        raise PrefixInvalid(fields={"cidr": PrefixInvalid.title})
-    with transaction.atomic():
-        for present in Prefix.objects.all():
-            other = ipaddress.ip_network(present.cidr)
-            if other == wanted and present.zone_id == zone.pk:
-                return present
-            if other.version == wanted.version and other.overlaps(wanted):
-                raise PrefixOverlaps(fields={"cidr": PrefixOverlaps.title})
-        prefix = Prefix.objects.create(zone=zone, cidr=str(wanted))
-        record(
-            actor, "prefix.registered", subject_type="prefix", subject_id=str(prefix.pk), now=now,
-            after={"zone": zone.slug, "cidr": prefix.cidr},
-        )  # fmt: skip
-    return prefix
 
 
 def register_address(host: Host, *, now: datetime, actor: Actor) -> IPAddress:
@@ -58,18 +26,19 @@ def register_address(host: Host, *, now: datetime, actor: Actor) -> IPAddress:
     :raises AddressTaken: it is another host's.
     """
     require(actor, Action.OPERATE_POOL)
-    prefix = next((each for each in host.zone.prefixes.all() if contains(each.cidr, host.address)), None)
+    standing = host.zone.prefixes.filter(retired_at__isnull=True)
+    prefix = next((each for each in standing if contains(each.cidr, host.address)), None)
     if prefix is None:
         raise AddressOutsideZone(fields={"address": AddressOutsideZone.title})
     with transaction.atomic():
         present = IPAddress.objects.filter(address=host.address).first()
-        if present is not None and present.host_id == host.pk:
+        if present is not None and present.host_id == host.pk and present.prefix_id == prefix.pk:
             return present
-        if present is not None and present.host_id is not None:
+        if present is not None and present.host_id not in {None, host.pk}:
             raise AddressTaken(fields={"address": AddressTaken.title})
         if present is not None:
-            IPAddress.objects.filter(pk=present.pk).update(host=host)
-            present.host = host
+            IPAddress.objects.filter(pk=present.pk).update(host=host, prefix=prefix)
+            present.host, present.prefix = host, prefix
         else:
             present = IPAddress.objects.create(prefix=prefix, address=host.address, host=host)
         record(
@@ -90,17 +59,20 @@ def claim_endpoints(
 ) -> dict[str, Endpoint]:
     """Give every member of ``instance`` the lowest port of its host that nobody holds and that does not rest.
 
-    All or none, in the caller's transaction.
+    All or none, in the caller's transaction. Where the zone of the first member gives names, that one gets one.
 
     :param hosts: member → where it stands.
     :param port_range: first and last port, both included, within 1–65535.
-    :raises AddressUnknown: a host's address was not registered.
+    :raises AddressUnknown: a host's address was not registered, or is for another affiliate's services.
     :raises PortsExhausted: none is left.
+    :raises NameResting: see :func:`catalog.ipam.names.claim_name`.
     """
     first, last = port_range
     there = {host.pk: host for host in hosts.values()}
     # The lock on an address lasts until the caller's transaction ends, so nobody else can choose the same port.
-    known = {row.host_id: row for row in lock(IPAddress.objects.filter(host__in=there, address=F("host__address")))}
+    ours = Q(prefix__tenant__isnull=True) | Q(prefix__tenant=instance.tenant_id)
+    own = IPAddress.objects.filter(ours, host__in=there, address=F("host__address"))
+    known = {row.host_id: row for row in lock(own)}
     for pk, host in there.items():
         if pk not in known:
             raise AddressUnknown(host=host.name)
@@ -110,26 +82,33 @@ def claim_endpoints(
     )
     for pk, port in taken.values_list("address", "port"):
         busy[pk].add(port)
-    endpoints = {}
+    endpoints: dict[str, Endpoint] = {}
+    name = claim_name(instance, next(iter(hosts.values())).zone, now=now)
     for member, host in hosts.items():
         address = known[host.pk]
         free = next((port for port in range(first, last + 1) if port not in busy[address.pk]), None)
         if free is None:
             raise PortsExhausted(host=host.name)
         busy[address.pk].add(free)
-        endpoints[member] = Endpoint(address=address, port=free, instance=instance, member=member, claimed_at=now)
+        endpoints[member] = Endpoint(
+            address=address,
+            port=free,
+            name=None if endpoints else name,
+            instance=instance,
+            member=member,
+            claimed_at=now,
+        )
     Endpoint.objects.bulk_create(endpoints.values())
     return endpoints
 
 
 def release_endpoints(instance: ServiceInstance, *, now: datetime) -> int:
-    """Give back every port of ``instance``; each rests for ``PORT_REST_SECONDS``. Returns how many; again: 0."""
+    """Give back every port of ``instance``, and its name. Each port rests for ``PORT_REST_SECONDS``.
+
+    Returns how many ports; again: 0.
+    """
+    release_names(instance, now=now)
     rests_until = now + timedelta(seconds=settings.PORT_REST_SECONDS)
     return Endpoint.objects.filter(instance=instance, released_at__isnull=True).update(
         released_at=now, rests_until=rests_until
     )
-
-
-def allow_from(zone: Zone) -> list[str]:
-    """The networks whose clients may reach the services of ``zone``, sorted."""
-    return sorted(zone.prefixes.values_list("cidr", flat=True))

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
-
 from catalog.instances import services as instances
-from catalog.ipam import services as ipam
+from catalog.ipam import access, names
 from catalog.orders.models import Order
 from catalog.placement.services import locate
 from catalog.pool import services as pool
@@ -52,7 +50,9 @@ def assignment_of(order: Order, deadline: datetime) -> Assignment:
     binding = instances.current_binding(instance)
     assert binding is not None  # made with the claim, revoked with its release
     secrets = instances.secret_of(binding)
-    credentials = {key: value for key, value in binding.public.items() if key not in {"address", "port"}} | secrets
+    where = {key: value for key, value in binding.public.items() if key in instances.WHERE}
+    credentials = {key: value for key, value in binding.public.items() if key not in instances.WHERE} | secrets
+    hidden = tuple(secrets.values())
     values: dict[str, Any] = {
         "run": {"id": f"{order.pk}:{order.attempt}", "subject": str(order.pk), "attempt": order.attempt},
         "instance": {
@@ -62,13 +62,16 @@ def assignment_of(order: Order, deadline: datetime) -> Assignment:
             "tenant": order.tenant.slug,
             "project": order.project.slug,
         },
-        "endpoint": {"address": binding.public["address"], "port": binding.public["port"]},
+        "endpoint": where,
         "size": {name.lower(): amount for name, amount in order.plan.resources.items()},
         "plan": {"slug": order.plan.slug, "topology": order.plan.topology},
         "parameters": instance.parameters,
         "credentials": credentials,
-        "access": {"allow_from": sorted({*ipam.allow_from(host.zone), *settings.CLIENT_NETWORKS})},
+        "access": {"allow_from": access.allowed(instance.allow_from, tenant=order.tenant, zone=host.zone)},
     }
+    if "name" in where and (server := names.name_server(host.zone)):
+        values["dns"] = server
+        hidden += (server["key"]["secret"],)
     return Assignment(
         order_id=order.pk,
         attempt=order.attempt,
@@ -80,6 +83,6 @@ def assignment_of(order: Order, deadline: datetime) -> Assignment:
         zone=host.zone.slug,
         target=target_of(host, pool.known_key(host).public_key),
         values=values,
-        secrets=tuple(secrets.values()),
+        secrets=hidden,
         deadline=deadline,
     )

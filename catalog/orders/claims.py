@@ -50,6 +50,7 @@ def claim(order: Order, instance: ServiceInstance, *, actor: Actor, now: datetim
     :raises NoCapacity: no host fits. Or an order just placed would borrow what others have waited for longer than
         :data:`LONG_WAIT`.
     :raises PortsExhausted: the host has no free port in the plan's range.
+    :raises NameResting: another affiliate had the service's DNS name a short while ago.
     """
     plan = order.plan
     members = members_of(plan)
@@ -78,7 +79,8 @@ def claim(order: Order, instance: ServiceInstance, *, actor: Actor, now: datetim
     hosts = {part.member.name: part.host for part in parts}
     endpoints = ipam.claim_endpoints(instance, hosts, port_range=(low, high), now=now)
     first, front = parts[0].host, endpoints[parts[0].member.name]
-    instances.create_binding(instance, address=front.address.address, port=front.port, now=now)
+    name = front.name.name if front.name else None
+    instances.create_binding(instance, address=front.address.address, port=front.port, name=name, now=now)
     instance.zone = first.zone
     instance.save(update_fields=["zone"])
     order.explanation = _explained(parts)

@@ -32,6 +32,7 @@ def shown_to_approver(order: Order) -> str:
             "parameters": order.parameters,
             "lease_seconds": order.lease_seconds,
             "data_class": order.data_class,
+            "allow_from": order.allow_from,
             "price_krw_month": order.price_krw_month,
             "zone": str(order.zone_id),
             "reason": order.reason,

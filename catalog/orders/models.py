@@ -42,6 +42,9 @@ class Order(UUIDModel, Stateful):
         default=DataClass.INTERNAL,
         help_text="the most protected data it will hold",
     )
+    allow_from = models.JSONField(
+        default=list, help_text="networks that may connect; empty: the affiliate's and the zone's"
+    )
     lease_seconds = models.PositiveBigIntegerField(default=0)
     price_krw_month = models.PositiveIntegerField(default=0)
     content_hash = models.CharField(max_length=64, help_text="SHA-256 of what an approver sees")

@@ -12,7 +12,7 @@ from catalog.dispatch import services as dispatch
 from catalog.dispatch.errors import PrefectUnavailable
 from catalog.dispatch.models import Job, JobState
 from catalog.instances.models import ServiceInstance
-from catalog.ipam.errors import PortsExhausted
+from catalog.ipam.errors import NameResting, PortsExhausted
 from catalog.orders import advance, claims, frozen, waiting
 from catalog.orders.fulfilment import describe_lost_run, next_attempt, settle_decommission, settle_undone
 from catalog.orders.models import Order
@@ -161,7 +161,9 @@ def admit_waiting(now: datetime, report: Report) -> None:
             try:
                 again = waiting.explained_again(order, now)
                 advance.claim_and_dispatch(order, actor=RECONCILER, now=now, explain=again)
-            except (NoCapacity, NothingToBorrow, QuotaExceeded, IsolationTooWeak, PortsExhausted, ZoneRefused) as error:
+            except (
+                NoCapacity, NothingToBorrow, QuotaExceeded, IsolationTooWeak, PortsExhausted, NameResting, ZoneRefused,
+            ) as error:  # fmt: skip
                 said = waiting.reason(order, error, waiting.recall(order, error, now=now), now=now)
                 waiting.tell(order, said, place=place, of=len(line), now=now)
                 if order.state_since < now - claims.LONG_WAIT and not isinstance(error, QuotaExceeded | ZoneRefused):

@@ -1,6 +1,7 @@
 """What people ask for. Every face calls these; the rules are here."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +18,7 @@ from catalog.dispatch import services as dispatch
 from catalog.instances import services as instances
 from catalog.instances.models import ServiceInstance
 from catalog.instances.states import InstanceState
+from catalog.ipam import access
 from catalog.leases import services as leases
 from catalog.leases.limits import order_seconds
 from catalog.leases.models import Lease
@@ -39,6 +41,7 @@ from catalog.orders.models import Order
 from catalog.orders.selectors import is_own
 from catalog.orders.states import OrderKind, OrderState
 from catalog.orders.transitions import ENDS, move_order
+from catalog.placement.selectors import zones_for
 from catalog.placement.services import locate, refuse_weak_isolation
 from catalog.tenancy.models import Project
 from catalog.tenancy.policy import Action, Actor, require
@@ -77,25 +80,24 @@ def place(
     now: datetime,
     wait_for_capacity: bool = False,
     data_class: str = DataClass.INTERNAL,
+    allow_from: Sequence[str] = (),
 ) -> Order:
     """Order a service. It is approved and claimed at once, or waits for an approval; either way its name is reserved.
 
     :param lease_seconds: how long the service may stay, as the lease policy allows; None for its default.
     :param wait_for_capacity: stand in line when the pool is full or the zone closed, instead of being refused.
     :param data_class: the most protected data it will hold; it decides with the zone where it may stand.
+    :param allow_from: networks whose clients may connect; none: those of the affiliate and of the zone.
     :raises ProjectUnknown, ProjectEnded, PlanUnavailable, ParametersInvalid, NameInvalid, NameTaken, ZoneUnknown, LeaseTooShort,
-        LeaseTooLong, LeaseOutlivesProject, IdempotencyKeyReused, IsolationTooWeak, QuotaExceeded, NothingToBorrow, NoCapacity,
-        DataClassNotAllowed, ZoneRefused: nothing has changed.
+        LeaseTooLong, LeaseOutlivesProject, AccessInvalid, AccessOpenToAnyone, AccessUnknown, IdempotencyKeyReused,
+        IsolationTooWeak, QuotaExceeded, NothingToBorrow, NoCapacity, DataClassNotAllowed, ZoneRefused: nothing has changed.
     """
     try:
         require(actor, Action.ORDER, project.tenant_id, project.pk)
     except NotFound as error:
         raise ProjectUnknown(fields={"project": ProjectUnknown.title}) from error
-    asked = {
-        "create": [str(project.pk), offering, plan, name, zone, lease_seconds, wait_for_capacity, data_class],
-        "parameters": parameters,
-    }
-    request_hash = digest(asked)
+    asked = [str(project.pk), offering, plan, name, zone, lease_seconds, wait_for_capacity, data_class, *allow_from]
+    request_hash = digest({"create": asked, "parameters": parameters})
     if earlier := _same_request(actor, idempotency_key, request_hash):
         return earlier
     if (until := use_until(project)) is not None and until <= now:
@@ -104,11 +106,13 @@ def place(
     values = offerings.validate_parameters(wanted, parameters)
     seconds = order_seconds(project, wanted, lease_seconds, now=now)
     where = destination(zone, project, wanted, data_class, waits=wait_for_capacity)
+    clients = access.check(allow_from, tenant=project.tenant, zones=zones_for(project.tenant, where, data_class))
     try:
         with transaction.atomic():
             instance = instances.create(
-                actor, project=project, plan=wanted, name=name, parameters=values, data_class=data_class, now=now
-            )
+                actor, project=project, plan=wanted, name=name, parameters=values, data_class=data_class,
+                allow_from=clients, now=now,
+            )  # fmt: skip
             order = Order(
                 kind=OrderKind.CREATE,
                 tenant=project.tenant,
@@ -124,6 +128,7 @@ def place(
                 name=name,
                 parameters=values,
                 data_class=data_class,
+                allow_from=clients,
                 lease_seconds=seconds,
                 price_krw_month=wanted.price_krw_month,
                 request_hash=request_hash,
@@ -270,6 +275,7 @@ def give_back(
             name=held.name,
             parameters=held.parameters,
             data_class=held.data_class,
+            allow_from=held.allow_from,
             reason=reason,
             request_hash=request_hash,
             idempotency_key=idempotency_key,

@@ -66,7 +66,7 @@ class Claim:
         """
         slugs = {zone.pk: zone.slug for zone in zones}
         sound = Sound(self.now)
-        lists = Shortlists(self.bundles, zones, opens(self.isolation, self.tenant.pk), sound)
+        lists = Shortlists(self.bundles, zones, opens(self.isolation, self.tenant.pk), sound, self.tenant.pk)
         while True:
             try:
                 choices = assign(self.bundles, lists.of, sound=sound)
@@ -177,9 +177,14 @@ class Shortlists:
     """The candidates of each kind of bundle, read once and again only when they are used up."""
 
     def __init__(
-        self, bundles: Sequence[Bundle], zones: Sequence[Zone], whom: Sequence[uuid.UUID], sound: Sound
+        self,
+        bundles: Sequence[Bundle],
+        zones: Sequence[Zone],
+        whom: Sequence[uuid.UUID],
+        sound: Sound,
+        tenant_id: uuid.UUID,
     ) -> None:
-        self.bundles, self.zones, self.whom, self.sound = bundles, zones, whom, sound
+        self.bundles, self.zones, self.whom, self.sound, self.tenant_id = bundles, zones, whom, sound, tenant_id
         self.limit = max(FEWEST, CANDIDATES // max(1, len(zones) * len(whom))) + len(bundles) - 1
         self.known: dict[int, list[Candidate]] = {}
         self.missed: set[uuid.UUID] = set()
@@ -202,7 +207,7 @@ class Shortlists:
         found: list[Candidate] = []
         for _look in range(LOOKS):
             new = candidates(
-                bundle.wanted, zones=self.zones, open_to=self.whom, limit=self.limit,
+                bundle.wanted, zones=self.zones, open_to=self.whom, tenant_id=self.tenant_id, limit=self.limit,
                 besides=frozenset(self.missed).union(each.host_id for each in found),
             )  # fmt: skip
             found += new

@@ -4,7 +4,7 @@ from typing import Any
 
 from catalog.common.isolation import Isolation
 from catalog.placement.choice import contributions
-from catalog.placement.filters import Apart, Isolated, OpenToAffiliate, Rule, Sound, described, room_rules
+from catalog.placement.filters import Apart, Isolated, OpenToAffiliate, Reachable, Rule, Sound, described, room_rules
 from catalog.placement.search import Choice
 from catalog.pool.models import ANYONE, GROUP
 from catalog.tenancy.models import Tenant
@@ -22,6 +22,7 @@ def why_here(choice: Choice, *, tenant: Tenant, zone: str, isolation: str, tried
     rules: list[Rule] = [
         OpenToAffiliate(),
         Isolated(isolation, tenant.pk),
+        Reachable(tenant.pk),
         *room_rules(dict(wanted.amounts), sorted(wanted.traits), whole=wanted.whole),
     ]
     mine, theirs = contributions(candidate, wanted), contributions(other, wanted) if other else {}

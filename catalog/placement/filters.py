@@ -118,6 +118,18 @@ class Isolated:
 
 
 @dataclass(frozen=True)
+class Reachable:
+    """Hosts whose addresses are not kept for the services of another affiliate."""
+
+    code: ClassVar[str] = "reachable"
+    tenant_id: uuid.UUID
+
+    def narrow(self, rows: "QuerySet[Inventory]") -> "QuerySet[Inventory]":
+        kept = Host.objects.filter(pk=OuterRef("host_id"), addresses__prefix__tenant__isnull=False)
+        return rows.exclude(Exists(kept.exclude(addresses__prefix__tenant=self.tenant_id)))
+
+
+@dataclass(frozen=True)
 class HasTraits:
     """Hosts that have every trait."""
 

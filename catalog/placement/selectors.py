@@ -17,6 +17,7 @@ from catalog.placement.filters import (
     Isolated,
     MayHold,
     OpenToAffiliate,
+    Reachable,
     TakesNew,
     ZoneRule,
     described,
@@ -100,6 +101,7 @@ def candidates(
     *,
     zones: Sequence[Zone],
     open_to: Iterable[uuid.UUID],
+    tenant_id: uuid.UUID,
     besides: frozenset[uuid.UUID] = frozenset(),
     limit: int,
 ) -> list[Candidate]:
@@ -113,7 +115,8 @@ def candidates(
     :param limit: at most so many of each zone and value.
     """
     lead, *others = sorted(wanted.amounts)
-    rules = room_rules({name: wanted.amounts[name] for name in others}, sorted(wanted.traits), whole=wanted.whole)
+    rest = {name: wanted.amounts[name] for name in others}
+    rules = [Reachable(tenant_id), *room_rules(rest, sorted(wanted.traits), whole=wanted.whole)]
     whom = list(open_to)
     parts = []
     for zone in zones:
@@ -196,6 +199,7 @@ def why_not(
     rows = Inventory.objects.filter(zone__in=left, resource_class=min(wanted.amounts))
     for each in (
         Isolated(isolation, tenant.pk),
+        Reachable(tenant.pk),
         *room_rules(dict(wanted.amounts), sorted(wanted.traits), whole=wanted.whole),
     ):
         rows = each.narrow(rows)

@@ -124,7 +124,7 @@ def would_fit(
         return False
     wanted, sound = bundles(members, whole=isolation == Isolation.DEDICATED), Sound(now)
     for together in _fields(zones_for(tenant, zone, data_class), wanted):
-        lists = Shortlists(wanted, together, opens(isolation, tenant.pk), sound)
+        lists = Shortlists(wanted, together, opens(isolation, tenant.pk), sound, tenant.pk)
         try:
             assign(wanted, lists.of, sound=sound)
         except NoneLeft:

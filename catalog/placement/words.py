@@ -22,6 +22,7 @@ _FILTERS: dict[str, Callable[[Told], str]] = {
         Isolation.AFFILIATE: _("free to take, or used by your affiliate"),
         Isolation.GROUP: _("free to take, or shared by affiliates"),
     }[Isolation(said["isolation"])],
+    "reachable": lambda said: _("not in a network kept for another affiliate"),
     "traits": lambda said: _("has the traits %s") % ", ".join(said["traits"]),
     "room": lambda said: f"{said['resource_class']} ≥ {said['amount']}",
     "unclaimed": lambda said: _("nothing of it is used"),

@@ -19,6 +19,7 @@ from catalog.dispatch import services as dispatch
 from catalog.dispatch.errors import Superseded
 from catalog.dispatch.services import Beat
 from catalog.instances.models import ServiceInstance
+from catalog.ipam import names
 from catalog.pool import services as pool
 from catalog.pool.errors import BaselineMissing
 from catalog.pool.models import Host, HostEvent
@@ -39,6 +40,7 @@ class HostAssignment:
     :param step: ``inspect``, ``wipe`` or ``verify``.
     :param values: the document its playbooks read.
     :param deadline: when the host must have left its state.
+    :param secrets: values that must appear in no event and no log.
     """
 
     host_id: uuid.UUID
@@ -48,6 +50,7 @@ class HostAssignment:
     target: Target
     values: dict[str, Any]
     deadline: datetime
+    secrets: tuple[str, ...] = ()
 
 
 def _locked(host_id: uuid.UUID, attempt: int) -> Host:
@@ -68,10 +71,16 @@ def _assignment(host: Host, step: str, known_key: str, now: datetime) -> HostAss
         "driver": {"name": host.zone.wipe_driver, **host.zone.driver_options},
         "tenant_words": _words_of_holders(host),
     }
+    secrets: tuple[str, ...] = ()
     if step == "verify":
         values["baseline"] = pool.baseline_document(host)
+    elif step == "wipe" and (left := names.names_at(host)) and (server := names.name_server(host.zone)):
+        # Where a give-back did not get that far: whoever gets the host must not be found by the last holder's names.
+        values |= {"names": left, "dns": server}
+        secrets = (server["key"]["secret"],)
     deadline = host.deadline or now + HOST.deadlines[HostState.WIPING]
-    return HostAssignment(host.pk, host.attempt, step, host.zone.slug, target_of(host, known_key), values, deadline)
+    target = target_of(host, known_key)
+    return HostAssignment(host.pk, host.attempt, step, host.zone.slug, target, values, deadline, secrets)
 
 
 def _words_of_holders(host: Host) -> list[str]:

@@ -71,4 +71,4 @@ def sign_in(state: Path, url: str, username: str) -> Api:
 
 def environment_for(rack: Rack, **more: str) -> dict[str, str]:
     """The environment to start a stack in whose hosts are the rack's."""
-    return {**os.environ, "PUMASI_CLIENT_NETWORKS": rack.network(), "PUMASI_SSH_KEY": str(rack.private_key), **more}
+    return {**os.environ, "PUMASI_CLIENT_NETWORKS": rack.machine(), "PUMASI_SSH_KEY": str(rack.private_key), **more}

@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,18 @@ class Place:
     name: str
     zone: str
     address: str
+
+
+@dataclass(frozen=True)
+class Names:
+    """The rack's name server. The key that may change names lies in a file."""
+
+    domain: str
+    server: str
+    port: int
+    key_name: str
+    algorithm: str
+    key_file: Path
 
 
 @dataclass(frozen=True)
@@ -67,10 +79,25 @@ class Rack:
         document = json.loads(self._run("inventory", "--json"))
         return [Place(host["name"], host["zone"], host["address"]) for host in document["hosts"]]
 
-    def network(self) -> str:
-        """The rack's network in CIDR notation."""
+    def names(self) -> Names:
+        """Where names of the rack's services are kept."""
+        said = json.loads(self._run("inventory", "--json"))["dns"]
+        return Names(**{**said, "key_file": Path(said["key_file"])})
+
+    def machine(self) -> str:
+        """This machine as the rack's hosts see it, in CIDR notation: the one client that tries what is delivered."""
         words = dict(line.split("=", 1) for line in (self.state / "rack.conf").read_text(encoding="utf-8").splitlines())
-        return f"{words['RACK_SUBNET']}.0/24"
+        return f"{words['RACK_SUBNET']}.1/32"
+
+    def asking_it(self, words: Sequence[str]) -> list[str]:
+        """A command as it runs on a client whose resolver is the rack's name server; nothing of this machine is changed.
+
+        The command gets a mount namespace of its own, in which ``/etc/resolv.conf`` names that server.
+        """
+        resolver = self.state / "resolv.conf"
+        resolver.write_text(f"nameserver {self.names().server}\noptions timeout:2 attempts:1\n", encoding="utf-8")
+        inside = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
+        return ["unshare", "--mount", "sh", "-c", inside, str(resolver), *words]
 
     def ask(self, host: Place, command: str) -> str:
         """The output of a shell command run as root on a host, whose key is checked against its disk."""

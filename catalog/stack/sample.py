@@ -9,11 +9,12 @@ from django.core.management import call_command
 from django.db import transaction
 
 from catalog.common.data import DataClass, ordinary
-from catalog.ipam import services as ipam
+from catalog.ipam import networks
+from catalog.ipam.networks import NameServer
 from catalog.pool.models import DISK_GB, MEMORY_MB, VCPU, Zone
 from catalog.quotas.models import Quota
 from catalog.stack.environment import secret
-from catalog.stack.rack import Place
+from catalog.stack.rack import Names, Place
 from catalog.tenancy.models import Membership, Project, Role, Tenant, User
 from catalog.tenancy.policy import system
 
@@ -77,10 +78,26 @@ def _person(state: Path, person: Person, tenants: dict[str, Tenant]) -> None:
     Membership.objects.create(user=user, tenant=tenants.get(person.tenant), role=person.role)
 
 
-def load(state: Path, *, rack_state: Path | None, places: Iterable[Place], now: datetime) -> None:
+def _name_server(names: Names | None) -> NameServer | None:
+    if names is None:
+        return None
+    return NameServer(
+        domain=names.domain,
+        address=names.server,
+        port=names.port,
+        key_name=names.key_name,
+        algorithm=names.algorithm,
+        secret=names.key_file.read_text(encoding="ascii").strip(),
+    )
+
+
+def load(
+    state: Path, *, rack_state: Path | None, places: Iterable[Place], names: Names | None = None, now: datetime
+) -> None:
     """Make the sample data, in one transaction, and load and publish the offerings.
 
     :param rack_state: the state directory of the rack that the zones' wipe driver needs; None without a rack.
+    :param names: the rack's name server, which serves both zones; None: services have addresses only.
     :param places: hosts whose addresses the zones must have. The hosts themselves are registered through the API.
     """
     with transaction.atomic():
@@ -111,7 +128,9 @@ def load(state: Path, *, rack_state: Path | None, places: Iterable[Place], now: 
                     "name_ko": name_ko, "name_en": name_en, "data_classes": data_classes, "driver_options": options,
                 },
             )  # fmt: skip
+        for zone in zones.values() if names is not None else ():
+            networks.set_zone_network(SAMPLE, zone, open_to_anyone=False, names=_name_server(names), now=now)
         for place in places:
             # Both zones of the rack share one network, so each host's address is a prefix of its zone.
-            ipam.register_prefix(SAMPLE, zone=zones[place.zone], cidr=f"{place.address}/32", now=now)
+            networks.register_prefix(SAMPLE, zone=zones[place.zone], cidr=f"{place.address}/32", now=now)
     call_command("offerings", "load", "--publish", verbosity=0)

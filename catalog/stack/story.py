@@ -144,10 +144,26 @@ class Story:
             raise StoryFailed(f"The order ended as {order['state']}: {order['failure_code']} {order['failure_detail']}")
         instance = api.get(f"/instances/{order['instance']}")
         where = instance["endpoints"][0]
-        self.tell.step(f"Built and verified: {instance['name']} answers at {where['address']}:{where['port']}")
+        self.tell.step(
+            f"Built and verified: {instance['name']} answers at {where['name'] or where['address']}:{where['port']}"
+        )
         access = api.post(f"/instances/{instance['id']}/credentials")["credentials"]
         self.tell.step("The credentials are shown, once")
-        return instance, {**access, **where}
+        return instance, {**access, **where, "host": self._resolved(where)}
+
+    def _resolved(self, where: dict[str, Any]) -> str:
+        """What the client connects to: the name, if a client that asks the rack's name server finds the service by it."""
+        name, address = where["name"], where["address"]
+        if not name:
+            return str(address)
+        asked = subprocess.run(
+            self.rack.asking_it(["getent", "ahosts", name]), capture_output=True, text=True, check=False, timeout=30
+        )
+        if address in asked.stdout.split():
+            self.tell.step(f"{name} resolves to {address}, says the rack's name server")
+            return str(name)
+        self.tell.step(f"{name} does not resolve from here, so its address is used: {address}")
+        return str(address)
 
     def _follow(self, api: Api, order_id: str, within: float) -> None:
         for event in api.follow(order_id, within=within):
@@ -162,10 +178,9 @@ class Story:
             elif event["kind"] == "problem":
                 self.tell.detail(None, str(data.get("message") or data))
 
-    @staticmethod
-    def _client(words: Sequence[str], typed: str, **secrets: str) -> str:
+    def _client(self, words: Sequence[str], typed: str, **secrets: str) -> str:
         done = subprocess.run(
-            list(words),
+            self.rack.asking_it(words),
             input=typed,
             env={**os.environ, **secrets},
             capture_output=True,
@@ -178,7 +193,7 @@ class Story:
         return done.stdout
 
     def _use_postgresql(self, access: dict[str, Any]) -> None:
-        where = f"host={access['address']} port={access['port']} dbname={access['database']} user={access['username']}"
+        where = f"host={access['host']} port={access['port']} dbname={access['database']} user={access['username']}"
         typed = (
             "CREATE TABLE loans (customer text, amount bigint);\n"
             "INSERT INTO loans VALUES ('홍길동', 3000000), ('성춘향', 12000000), ('이몽룡', 700000);\n"
@@ -202,7 +217,7 @@ class Story:
         words = [
             "redis-cli",
             "-h",
-            access["address"],
+            access["host"],
             "-p",
             str(access["port"]),
             "--user",

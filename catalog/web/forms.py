@@ -4,8 +4,9 @@ A field only reads what was typed; what is allowed is judged by the services, fo
 the fields they are about.
 """
 
+import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -25,6 +26,7 @@ from catalog.web.words import of_both, of_two
 PREFIX = "p-"
 LEASE_DAYS = (1, 7, 30, 90, 180, 365)
 _DAY = 86_400
+NETWORKS_SHOWN = 6
 
 
 class DelegationForm(forms.Form):
@@ -119,6 +121,7 @@ class OrderForm(forms.Form):
     :param projects: those the person may order for.
     :param zones: where it could stand.
     :param data_classes: kinds of data the plan may hold.
+    :param networks: whose clients may connect where nothing is said.
     :param leases: lengths to choose from, in seconds, with their words; empty for the usual one.
     """
 
@@ -151,6 +154,14 @@ class OrderForm(forms.Form):
         required=False,
         widget=forms.Select(attrs={"class": "form-select"}),
     )
+    allow_from = forms.CharField(
+        label=_("Who may connect"),
+        required=False,
+        max_length=2500,
+        widget=forms.TextInput(
+            attrs={"class": "form-control", "autocomplete": "off", "spellcheck": "false", "placeholder": "10.20.0.0/16"}
+        ),
+    )
     wait = forms.BooleanField(
         label=_("If the pool is full, wait in line"),
         help_text=_("Otherwise the order is refused and you know at once."),
@@ -167,6 +178,7 @@ class OrderForm(forms.Form):
         zones: Iterable[Zone],
         leases: Iterable[tuple[str, Any]],
         data_classes: Iterable[str] = (DataClass.INTERNAL,),
+        networks: Sequence[str] = (),
         initial: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(data, initial={"key": str(uuid.uuid4()), **(initial or {})}, use_required_attribute=False)
@@ -175,6 +187,9 @@ class OrderForm(forms.Form):
         self._choose("zone", [("", _("Anywhere")), *((each.slug, _zone_label(each)) for each in zones)])
         self._choose("data_class", [(each, DataClass(each).label) for each in data_classes])
         self._choose("lease", list(leases))
+        self.fields["allow_from"].help_text = _(
+            "Networks with commas between them. Empty: those of your affiliate and of the zone (%s)."
+        ) % (", ".join(networks[:NETWORKS_SHOWN]) + (" …" if len(networks) > NETWORKS_SHOWN else ""))
         needed = schema.get("required", ())
         for name, each in schema["properties"].items():
             self.fields[PREFIX + name] = parameter_field(each, required=name in needed)
@@ -187,12 +202,16 @@ class OrderForm(forms.Form):
     @property
     def general(self) -> list[forms.BoundField]:
         """What every order is asked."""
-        return [self[name] for name in ("project", "name", "data_class", "zone", "lease", "wait")]
+        return [self[name] for name in ("project", "name", "data_class", "zone", "lease", "allow_from", "wait")]
 
     @property
     def parameters(self) -> list[forms.BoundField]:
         """What this plan asks."""
         return [self[PREFIX + name] for name in self.schema["properties"]]
+
+    def clients(self) -> list[str]:
+        """The networks that were named, one by one."""
+        return [each for each in re.split(r"[\s,]+", self.cleaned_data["allow_from"]) if each]
 
     def values(self) -> dict[str, Any]:
         """The parameters that were filled in; what was left empty takes its default."""

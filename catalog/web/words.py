@@ -22,6 +22,7 @@ CATEGORIES: Mapping[str, str | Promise] = {
 }
 _RESOURCES: Mapping[str, str | Promise] = {"VCPU": _("vCPU"), "MEMORY_MB": _("Memory"), "DISK_GB": _("Disk")}
 _CREDENTIALS: Mapping[str, str | Promise] = {
+    "name": _("Host name"),
     "address": _("Address"),
     "port": _("Port"),
     "username": _("User"),

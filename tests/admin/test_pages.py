@@ -17,6 +17,8 @@ from django.urls import reverse
 from catalog.audit.models import AuditEntry
 from catalog.common import clock
 from catalog.instances.models import ServiceBinding, ServiceInstance
+from catalog.ipam import networks
+from catalog.ipam.models import ZoneNetwork
 from catalog.leases.models import LeasePolicy
 from catalog.mail.services import write
 from catalog.offerings.models import Offering, Plan
@@ -26,13 +28,17 @@ from catalog.quotas.counts import measure
 from catalog.quotas.models import Loan, Quota, Recall
 from catalog.tenancy.models import Membership, Project, Role, Tenant, User
 from tests.api.conftest import Caller, build, wanted
-from tests.factories import NOW, HostFactory, PlanFactory, UserFactory
+from tests.factories import NOW, TESTER, HostFactory, PlanFactory, UserFactory
+from tests.ipam.test_networks import SECRET, SERVER
 
 BY_HAND = {
     "user", "tenant", "project", "membership", "zone", "trait", "inventory", "offering", "plan", "quota", "leasepolicy",
+    "zonenetwork",
 }  # fmt: skip
 DELETABLE = {"quota", "leasepolicy"}
-ADDABLE = {"user", "tenant", "project", "membership", "zone", "trait", "quota", "leasepolicy"}
+ADDABLE = {
+    "user", "tenant", "project", "membership", "zone", "trait", "quota", "leasepolicy", "vlan", "prefix", "zonenetwork",
+}  # fmt: skip
 
 OURS = [model for model in admin.site._registry if model.__module__.startswith("catalog.")]
 
@@ -42,6 +48,8 @@ def data(developer: User, approver: User, loan: Project, zone_a: Any) -> Order:
     """A row in every table."""
     HostFactory(zone=zone_a, traits=["ssd"])
     PlanFactory()
+    networks.register_vlan(TESTER, zone=zone_a, vid=7, name="services", now=NOW)
+    networks.set_zone_network(TESTER, zone_a, open_to_anyone=False, names=SERVER, now=NOW)
     order = Order.objects.get(pk=Caller(developer).post("/orders", wanted()).json()["id"])
     build(order.pk)
     Approval.objects.create(
@@ -109,6 +117,10 @@ def test_no_page_shows_a_secret(data: Order, boss: Client) -> None:
     page = boss.get(url(ServiceBinding, "change", binding.pk)).content.decode()
     assert binding.secret not in page
     assert binding.public["username"] in page
+    network = ZoneNetwork.objects.get()
+    page = boss.get(url(ZoneNetwork, "change", network.pk)).content.decode()
+    assert network.dns_key not in page
+    assert SECRET not in page
 
 
 def test_index_and_sign_in_wear_our_skin(boss: Client) -> None:
@@ -130,7 +142,7 @@ def test_membership_opens_pages_and_staff_alone_does_not(data: Order, catalog_ad
 
     assert opens(clerk) == set()
     assert opens(cate) == {"leasepolicy", "offering", "plan"}
-    assert {"host", "job", "order", "zone"} <= opens(otto)
+    assert {"host", "job", "order", "zone", "vlan", "prefix", "zonenetwork"} <= opens(otto)
     assert "auditentry" not in opens(otto)
     person = User.objects.get(username="dana")
     assert otto.post(url(User, "change", person.pk), {"is_superuser": "on"}).status_code == 403

@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from catalog.audit.services import record
 from catalog.instances.models import ServiceInstance
+from catalog.ipam.models import DnsName, Endpoint, IPAddress, Prefix, Vlan
 from catalog.orders.models import Order
 from catalog.pool.models import WipeCertificate, Zone
 from catalog.quotas.models import Loan, Quota
@@ -75,6 +76,11 @@ class Rows:
             host=self.host, generation=number + 2, previous_holder=self.project.tenant, method="rack", evidence={},
             issued_at=NOW + timedelta(seconds=number), signature="0" * 64,
         )  # fmt: skip
+        vlan = Vlan.objects.create(zone=self.zone, vid=number + 1, name="x", tenant=self.project.tenant)
+        Prefix.objects.create(zone=self.zone, cidr=f"172.16.{number}.0/24", vlan=vlan, tenant=self.project.tenant)
+        name = DnsName.objects.create(name=f"name-{number}.pumasi.internal", instance=instance, claimed_at=NOW)
+        address = IPAddress.objects.get(host=self.host)
+        Endpoint.objects.create(address=address, port=20000 + number, name=name, instance=instance, claimed_at=NOW)
         record(TESTER, "test", subject_type="test", subject_id=str(number), now=NOW)
         Quota.objects.create(tenant=self.project.tenant, resource_class=f"CLASS_{number}", guaranteed=1)
         Loan.objects.create(
@@ -89,6 +95,7 @@ def test_lists_cost_the_same_however_long(
     rows, polly = Rows(loan, zone_a), call(everybody)
     paths = [
         "/offerings", "/orders", "/instances", "/hosts", "/zones", "/tenants", "/projects", "/audit", "/quotas", "/loans",
+        "/vlans", "/prefixes",
         f"/hosts/{rows.host.pk}/certificates",
     ]  # fmt: skip
 

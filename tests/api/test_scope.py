@@ -8,6 +8,7 @@ import pytest
 from django.urls import URLPattern, get_resolver
 
 from catalog.instances.models import ServiceInstance
+from catalog.ipam.models import Prefix, Vlan
 from catalog.orders.models import Order
 from catalog.pool.models import Host
 from catalog.quotas.models import Loan
@@ -24,7 +25,7 @@ COMMON = {
 """Routes that answer with what is one's own; lists are looked at below."""
 OF_THE_POOL = {
     "hosts", "host", "host-events", "certificates", "host-wipe", "host-quarantine", "host-maintenance", "host-resume",
-    "host-retire", "audit", "zone", "zone-close", "zone-open",
+    "host-retire", "audit", "zone", "zone-close", "zone-open", "vlans", "vlan-retire", "prefixes", "prefix-retire",
 }  # fmt: skip
 NAMED = {"tenant", "project", "membership-end"}
 """Routes about one thing that is named by something else than a UUID."""
@@ -36,6 +37,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "lift-hold": {"reason": "x"},
     "zone-close": {"reason": "x"},
     "hosts": {"name": "x", "zone": "zone-a", "address": "10.0.0.99"},
+    "vlans": {"zone": "zone-a", "vid": 9, "name": "x"},
+    "prefixes": {"zone": "zone-a", "cidr": "10.9.0.0/24"},
 }
 
 
@@ -148,12 +151,13 @@ def test_pool_and_record_are_not_for_everybody(
         if name not in OF_THE_POOL:
             continue
         for method in methods(pattern):
-            path = address(pattern, host_id=host.pk)
+            path = address(pattern, host_id=host.pk, vlan_id=uuid.uuid4(), prefix_id=host.zone.prefixes.get().pk)
             answer = caller.get(path) if method == "GET" else caller.post(path, BODIES.get(name, {}))
             problem(answer, 403, "forbidden")
     host.refresh_from_db()
     assert (host.state, host.seq) == before
     assert Host.objects.count() == 1
+    assert (Vlan.objects.count(), Prefix.objects.filter(retired_at__isnull=True).count()) == (0, 1)
 
 
 def test_auditor_reads_everything_and_does_nothing(
@@ -177,7 +181,8 @@ def test_without_a_token_nothing_opens(running: ServiceInstance, host: Host, cal
     for name, pattern in routes():
         if name in OPEN:
             continue
-        path = address(pattern, order_id=order.pk, instance_id=running.pk, host_id=host.pk).replace(
+        ids = {"order_id": order.pk, "instance_id": running.pk, "host_id": host.pk}
+        path = address(pattern, vlan_id=uuid.uuid4(), prefix_id=uuid.uuid4(), **ids).replace(
             "<slug:slug>", "postgresql"
         )
         for part, value in (("<slug:tenant>", "capital"), ("<slug:project>", "loan"), ("<int:membership_id>", "1")):

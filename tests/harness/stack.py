@@ -119,7 +119,7 @@ def running(state: Path, hardware: Hardware, *, database_url: str | None, **more
         **inherited,
         "PUMASI_STATE": str(state),
         "PUMASI_SECRET_KEY": environment.secret(state, "secret_key"),
-        "PUMASI_CLIENT_NETWORKS": rack.network(),
+        "PUMASI_CLIENT_NETWORKS": rack.machine(),
         "PUMASI_SSH_KEY": str(rack.private_key),
         "PUMASI_WEB_PORT": str(environment.free_port()),
         "PUMASI_PREFECT_PORT": str(environment.free_port()),

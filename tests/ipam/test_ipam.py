@@ -1,50 +1,23 @@
-"""Prefixes, addresses, and ports that are given once and rest."""
+"""Addresses, and ports that are given once and rest."""
 
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from catalog.common.errors import Forbidden
 from catalog.ipam import services as ipam
 from catalog.ipam.errors import (
     AddressOutsideZone,
     AddressTaken,
     AddressUnknown,
     PortsExhausted,
-    PrefixInvalid,
-    PrefixOverlaps,
 )
-from catalog.ipam.models import Endpoint, IPAddress, Prefix
+from catalog.ipam.models import Endpoint, IPAddress
 from catalog.pool.models import Zone
 from catalog.pool.services import register_host
-from catalog.tenancy.models import User
-from tests.factories import NOW, TESTER, HostFactory, InstanceFactory, PlanFactory, ZoneFactory, acting
+from tests.factories import NOW, TESTER, HostFactory, InstanceFactory, PlanFactory
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.mark.parametrize("cidr", ["10.9.0.1/24", "10.9.0.0/33", "ten", "", "10.9.0.0/24\n", "0x0a.0.0.0/8"])
-def test_what_is_no_network_is_refused(zone_a: Zone, cidr: str) -> None:
-    with pytest.raises(PrefixInvalid):
-        ipam.register_prefix(TESTER, zone=zone_a, cidr=cidr, now=NOW)
-    assert Prefix.objects.count() == 1
-
-
-def test_prefixes_never_overlap_and_the_same_again_is_the_same(operator: User, zone_a: Zone) -> None:
-    first = ipam.register_prefix(acting(operator), zone=zone_a, cidr="10.9.0.0/24", now=NOW)
-    assert ipam.register_prefix(acting(operator), zone=zone_a, cidr="10.9.0.0/24", now=NOW) == first
-    for zone, cidr in ((zone_a, "10.9.0.0/16"), (zone_a, "10.9.0.128/25"), (ZoneFactory(), "10.9.0.0/24")):
-        with pytest.raises(PrefixOverlaps):
-            ipam.register_prefix(acting(operator), zone=zone, cidr=cidr, now=NOW)
-    six = ipam.register_prefix(acting(operator), zone=zone_a, cidr="2001:db8::/64", now=NOW)
-    assert ipam.allow_from(zone_a) == sorted([*zone_a.prefixes.values_list("cidr", flat=True)])
-    assert {first.cidr, six.cidr} < set(ipam.allow_from(zone_a))
-
-
-def test_only_an_operator_registers_networks(developer: User, zone_a: Zone) -> None:
-    with pytest.raises(Forbidden):
-        ipam.register_prefix(acting(developer), zone=zone_a, cidr="10.9.0.0/24", now=NOW)
 
 
 def test_an_address_lies_in_its_zone_and_belongs_to_one_host(zone_a: Zone) -> None:

@@ -51,6 +51,10 @@ class Slice:
     slug: str
     folder: Path
     parameters: dict[str, Any] = field(default_factory=dict)
+    # Networks that may connect. The machine that runs the tests is the rack's gateway; the other hosts stay outside.
+    allow_from: list[str] = field(default_factory=list)
+    # Whether the zone has a name server.
+    named: bool = True
     tenant: str = "capital"
     name: str = "loan-db"
     attempt: int = 0
@@ -65,21 +69,27 @@ class Slice:
     def address(self) -> str:
         return self.rack.inventory()[self.host].address
 
+    @property
+    def full_name(self) -> str:
+        """What clients know it by."""
+        return f"{self.name}.loan.{self.tenant}.{self.rack.dns()['domain']}"
+
     def values(self) -> dict[str, Any]:
         credentials = {"username": self.username, "password": self.password}
         parameters = defaults(self.slug) | self.parameters
         if self.slug == "postgresql":
             credentials["database"] = parameters["database"]
+        names = {"endpoint": {"name": self.full_name}, "dns": self.rack.dns()} if self.named else {"endpoint": {}}
         return {
+            **names,
             "run": {"id": f"{self.order}:{self.attempt}", "subject": self.order, "attempt": self.attempt},
             "instance": {"id": self.id, "name": self.name, "unit": self.unit, "tenant": self.tenant, "project": "loan"},
-            "endpoint": {"address": self.address, "port": self.port},
+            "endpoint": names["endpoint"] | {"address": self.address, "port": self.port},
             "size": {"vcpu": 1, "memory_mb": 256, "disk_gb": 1},
             "plan": {"slug": "shared-small", "topology": "slice"},
             "parameters": parameters,
             "credentials": credentials,
-            # The machine that runs the tests is the rack's gateway; the other hosts stay outside.
-            "access": {"allow_from": [f"{self.rack.subnet}.1/32"]},
+            "access": {"allow_from": [f"{self.rack.subnet}.1/32", *self.allow_from]},
         }
 
     def play(self, name: str, *, verbosity: int = 0) -> Played:

@@ -16,7 +16,7 @@ SCHEMA = json.loads((PLAYBOOKS / "services" / "manifest.schema.json").read_text(
 JUDGE = Draft202012Validator(SCHEMA, registry=Registry())
 ANSIBLE_TYPES = {"string": "str", "integer": "int", "boolean": "bool"}
 # What a give-back has to look at, whatever the service.
-KINDS = {"processes", "ports", "users", "data", "config", "units", "cron", "keys", "firewall", "tmp", "logs"}
+KINDS = {"processes", "ports", "users", "data", "config", "units", "cron", "keys", "firewall", "names", "tmp", "logs"}
 
 
 def parameters_judge(slug: str) -> Draft202012Validator:

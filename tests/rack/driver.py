@@ -5,6 +5,7 @@ import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 PLAYBOOKS = Path(__file__).parents[2] / "playbooks"
 COMMAND = PLAYBOOKS / "rack" / "rack"
@@ -95,6 +96,13 @@ class Rack:
     def inventory(self) -> dict[str, RackHost]:
         document = json.loads(self.run("inventory", "--json"))
         return {host["name"]: RackHost(**host) for host in document["hosts"]}
+
+    def dns(self) -> dict[str, Any]:
+        """The rack's name server as playbooks are told of it, with the key that may change names."""
+        said = json.loads(self.run("inventory", "--json"))["dns"]
+        secret = Path(said["key_file"]).read_text()
+        key = {"name": said["key_name"], "algorithm": said["algorithm"], "secret": secret}
+        return {"domain": said["domain"], "address": said["server"], "port": said["port"], "key": key}
 
     @property
     def private_key(self) -> Path:

@@ -37,6 +37,22 @@ def test_four_hosts_are_spread_over_two_zones_with_fixed_addresses(rack: Rack) -
     assert len({rack.host_key(name) for name in hosts}) == 4
 
 
+def test_the_name_server_answers_beside_the_hosts_and_is_none_of_them(rack: Rack) -> None:
+    server = rack.dns()["address"]
+    assert server == f"{rack.subnet}.2"
+    asked = ["kdig", "+short", f"@{server}", "ns.pumasi.internal", "A"]
+    assert subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip() == server
+    assert server not in rack.run("ls")
+    assert rack.ssh("zone-a-01", "ls /usr/sbin/knotd 2>&1 || :").strip().endswith("No such file or directory")
+    assert (rack.state / "nameserver" / "key").stat().st_mode & 0o777 == 0o600
+    assert not answers(server)
+    # Nothing but its own domain, and no change without the key.
+    asked = subprocess.run(["kdig", f"@{server}", "debian.org"], capture_output=True, text=True, check=True)
+    assert "status: REFUSED" in asked.stdout
+    script = f"server {server}\nzone pumasi.internal.\nupdate add x.pumasi.internal. 60 A 10.0.0.1\nsend\n"
+    assert subprocess.run(["knsupdate"], input=script, text=True, capture_output=True, check=False).returncode == 1
+
+
 def test_a_host_has_its_own_name_processes_and_disk(rack: Rack, host: str) -> None:
     name, first, machine, disk = rack.ssh(
         host, "hostname; cat /proc/1/comm; cat /etc/machine-id; df --output=source / | tail -1"

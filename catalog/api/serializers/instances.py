@@ -85,8 +85,11 @@ class LeaseDetail(Lease):
 
 
 class Endpoint(serializers.Serializer[Any]):
-    """Where a client connects."""
+    """Where a client connects: by the name, where the zone gives one."""
 
+    name = serializers.CharField(
+        source="name.name", allow_null=True, default=None, help_text=_("Full DNS name that leads to the address.")
+    )
     address = serializers.IPAddressField(source="address.address")
     port = serializers.IntegerField()
     member = serializers.CharField(help_text=_("Which part of the service answers there."))
@@ -122,6 +125,9 @@ class InstanceDetail(Instance):
 
     version = serializers.CharField(source="version.version", help_text=_("Of the manifest."))
     parameters = FreeObject()
+    allow_from = serializers.ListField(
+        child=serializers.CharField(), help_text=_("Empty: the affiliate's networks and the zone's.")
+    )
     outputs = FreeObject()
 
 

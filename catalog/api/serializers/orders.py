@@ -30,6 +30,14 @@ class PlaceOrder(Strict):
     name = Text(max_length=40, help_text=_("3 to 40 of a–z, 0–9 and -, starting with a letter."))
     parameters = FreeObject(required=False)
     zone = Text(max_length=40, required=False, allow_null=True, help_text=_("Anywhere when left out."))
+    allow_from = serializers.ListField(
+        child=Text(max_length=43),
+        required=False,
+        max_length=50,
+        help_text=_(
+            "Networks whose clients may connect, such as 10.20.0.0/16; the affiliate's and the zone's when left out."
+        ),
+    )
     lease_seconds = Whole(required=False, allow_null=True, min_value=1, max_value=LONGEST)
     data_class = serializers.ChoiceField(
         choices=DataClass.choices, required=False, default=DataClass.INTERNAL,
@@ -123,6 +131,9 @@ class OrderDetail(Order):
     """Everything about one order, as an approver sees it."""
 
     parameters = FreeObject()
+    allow_from = serializers.ListField(
+        child=serializers.CharField(), help_text=_("Empty: the affiliate's networks and the zone's.")
+    )
     reason = serializers.CharField()
     content_hash = serializers.CharField()
     manifest_version = serializers.CharField()

@@ -26,7 +26,7 @@ from catalog.orders import errors, selectors, services
 
 
 def _with_endpoints(rows: "QuerySet[ServiceInstance]") -> "QuerySet[ServiceInstance]":
-    held = Endpoint.objects.filter(released_at__isnull=True).select_related("address")
+    held = Endpoint.objects.filter(released_at__isnull=True).select_related("address", "name")
     return rows.prefetch_related(Prefetch("endpoints", held))
 
 

@@ -17,7 +17,7 @@ from catalog.api.serializers import orders as shapes
 from catalog.common import clock
 from catalog.common.errors import InvalidInput, NotFound
 from catalog.instances.errors import NameInvalid, NameTaken
-from catalog.ipam.errors import PortsExhausted
+from catalog.ipam.errors import AccessInvalid, AccessOpenToAnyone, AccessUnknown, NameResting, PortsExhausted
 from catalog.leases.errors import LeaseOutlivesProject, LeaseTooLong
 from catalog.offerings.errors import DataClassNotAllowed, ParameterForbidden, ParametersInvalid, PlanUnavailable
 from catalog.orders import errors, selectors, services
@@ -37,7 +37,8 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     description="The same key with the same request does one thing and answers alike, however often it is sent.",
 )
 CLAIM_REFUSALS = (
-    QuotaExceeded, NothingToBorrow, NoCapacity, IsolationTooWeak, PortsExhausted, ZoneNotOpen, ZoneDataClass, ZoneClosed,
+    QuotaExceeded, NothingToBorrow, NoCapacity, IsolationTooWeak, PortsExhausted, NameResting, ZoneNotOpen, ZoneDataClass,
+    ZoneClosed,
 )  # fmt: skip
 
 
@@ -71,7 +72,8 @@ class Orders(Face):
         "GET": (errors.ProjectUnknown,),
         "POST": (
             PlanUnavailable, ParametersInvalid, ParameterForbidden, NameInvalid, NameTaken, LeaseTooLong,
-            LeaseOutlivesProject, errors.ProjectUnknown, errors.ProjectEnded, errors.ZoneUnknown,
+            LeaseOutlivesProject, AccessInvalid, AccessOpenToAnyone, AccessUnknown,
+            errors.ProjectUnknown, errors.ProjectEnded, errors.ZoneUnknown,
             DataClassNotAllowed, errors.IdempotencyKeyReused, *CLAIM_REFUSALS,
         ),
     }  # fmt: skip
@@ -99,6 +101,7 @@ class Orders(Face):
             name=wanted["name"],
             parameters=wanted.get("parameters", {}),
             zone=wanted.get("zone"),
+            allow_from=wanted.get("allow_from", ()),
             lease_seconds=wanted.get("lease_seconds"),
             wait_for_capacity=wanted["wait_for_capacity"],
             data_class=wanted["data_class"],

@@ -98,9 +98,10 @@ def order(request: PortalRequest, order_id: uuid.UUID) -> HttpResponse:
 
 
 def parameters(found: Order) -> list[tuple[str, object]]:
-    """What was chosen, under the titles of the manifest."""
+    """Who may connect, and what was chosen, under the titles of the manifest."""
     known = found.version.manifest["parameters"]["properties"]
-    return [
+    clients = ", ".join(found.allow_from) or _("networks of the affiliate and of the zone")
+    return [(_("Who may connect"), clients)] + [
         (of_both(known[name]["x-title"]) if name in known else name, value) for name, value in found.parameters.items()
     ]
 

@@ -13,12 +13,14 @@ from catalog.approvals.rules import Deed
 from catalog.common import clock
 from catalog.common.data import DataClass
 from catalog.common.errors import DomainError, Forbidden, NotFound
+from catalog.ipam.access import known_networks
 from catalog.leases.limits import limits_for
 from catalog.offerings import services as offerings
 from catalog.offerings.models import Offering, Plan
 from catalog.offerings.selectors import offering_on_sale, on_sale
 from catalog.orders import services
 from catalog.orders.preview import outlook
+from catalog.placement.selectors import zones_for as open_zones
 from catalog.pool.models import Zone
 from catalog.pool.selectors import admitting, zones_for
 from catalog.quotas.services import usage
@@ -84,6 +86,11 @@ def _zones(request: PortalRequest, project: Project | None) -> list[Zone]:
     return list(zones_for(request.actor) if project is None else admitting([project.tenant_id]))
 
 
+def _networks(project: Project | None) -> list[str]:
+    """Whose clients may connect where the order says nothing."""
+    return known_networks(project.tenant, open_zones(project.tenant, None)) if project is not None else []
+
+
 def _quota(project: Project | None, plan: Plan) -> list[dict[str, Any]]:
     if project is None:
         return []
@@ -112,7 +119,7 @@ def order_form(request: PortalRequest, slug: str) -> HttpResponse:
     project = next((each for each in projects if str(each) == chosen), projects[0] if projects else None)
     given: dict[str, Any] = {
         "schema": offerings.parameter_schema(plan), "projects": projects, "zones": _zones(request, project),
-        "leases": _lengths(project, plan), "data_classes": offerings.data_classes(plan),
+        "leases": _lengths(project, plan), "data_classes": offerings.data_classes(plan), "networks": _networks(project),
     }  # fmt: skip
     if request.method == "POST":
         form = OrderForm(request.POST, **given)
@@ -161,6 +168,7 @@ def _place(request: PortalRequest, form: OrderForm, plan: Plan) -> HttpResponse 
             name=chosen["name"],
             parameters=form.values(),
             zone=chosen["zone"] or None,
+            allow_from=form.clients(),
             lease_seconds=int(chosen["lease"]) if chosen["lease"] else None,
             idempotency_key=chosen["key"] or None,
             wait_for_capacity=chosen["wait"],

@@ -25,7 +25,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         rack = options["rack"].resolve() if options["rack"] else None
         places = Rack(rack).places() if rack else []
-        sample.load(settings.STATE_DIR.resolve(), rack_state=rack, places=places, now=now())
+        names = Rack(rack).names() if rack else None
+        sample.load(settings.STATE_DIR.resolve(), rack_state=rack, places=places, names=names, now=now())
         self.stdout.write(
             f"{len(sample.PEOPLE) + 1} people, {len(sample.TENANTS)} affiliates, {len(sample.ZONES)} zones."
         )

@@ -45,16 +45,18 @@ def create(module, cluster, port):
     return True
 
 
-def certify(module, cluster, address):
-    """A certificate of the cluster's own, for its address; renewed only when the address is another."""
+def certify(module, cluster, address, name):
+    """A certificate of the cluster's own, for its address and its name; renewed only when one of them is another."""
     key, certificate = f"{cluster.config}/server.key", f"{cluster.config}/server.crt"
+    names = [("-checkip", address)] + ([("-checkhost", name)] if name else [])
     if Path(certificate).exists():
-        check = run(module, ["openssl", "x509", "-in", certificate, "-noout", "-checkip", address])[1]
-        if "does match" in check:
+        checks = [run(module, ["openssl", "x509", "-in", certificate, "-noout", *check])[1] for check in names]
+        if all("does match" in check for check in checks):
             return False
+    alternatives = f"IP:{address}" + (f",DNS:{name}" if name else "")
     run(module, ["runuser", "-u", "postgres", "--", "openssl", "req", "-x509", "-newkey", "ec",
                  "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", str(CERTIFICATE_DAYS),
-                 "-subj", f"/CN={cluster.unit}", "-addext", f"subjectAltName=IP:{address}",
+                 "-subj", f"/CN={cluster.unit}", "-addext", f"subjectAltName={alternatives}",
                  "-keyout", key, "-out", certificate], what="The certificate could not be made")
     Path(key).chmod(0o600)
     return True
@@ -107,6 +109,7 @@ def main():
         "version": {"type": "str", "required": True},
         "unit": {"type": "str", "required": True},
         "address": {"type": "str", "required": True},
+        "name": {"type": "str", "default": ""},
         "port": {"type": "int", "required": True},
         "allow_from": {"type": "list", "elements": "str", "required": True},
         "vcpu": {"type": "int", "required": True},
@@ -122,7 +125,7 @@ def main():
     rules = access_rules(module, given["allow_from"])
 
     created = create(module, cluster, given["port"])
-    certified = certify(module, cluster, given["address"])
+    certified = certify(module, cluster, given["address"], given["name"])
     owner = {"owner": "postgres", "group": "postgres"}
     set_up = write_file(f"{cluster.config}/conf.d/pumasi.conf", settings(cluster, given), 0o644, **owner)
     opened = write_file(f"{cluster.config}/pg_hba.conf", rules, 0o640, **owner)

@@ -8,20 +8,9 @@ Fails with `unit_invalid`, `access_invalid` or `command_failed`.
 
 from __future__ import annotations
 
-import ipaddress
-
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.pumasi_firewall import is_loaded, load, rules
 from ansible.module_utils.pumasi_host import check_unit, make_directory, run, write_file
-
-RULES = """table inet pumasi_{unit}
-delete table inet pumasi_{unit}
-table inet pumasi_{unit} {{
-  chain input {{
-    type filter hook input priority filter; policy accept;
-{accepts}    tcp dport {port} drop
-  }}
-}}
-"""
 
 LIMITS = """[Unit]
 Wants=network-online.target
@@ -33,21 +22,6 @@ MemoryMax={memory_mb}M
 CPUQuota={cpu_percent}%
 TimeoutStopSec=30
 {extra}"""
-
-
-def accept_rules(module, port, networks):
-    """One accept rule per address family; overlapping networks are merged, since nft refuses them in one set."""
-    try:
-        parsed = [ipaddress.ip_network(network, strict=False) for network in networks]
-    except ValueError:
-        module.fail_json(msg="access.allow_from holds something that is not a network.", code="access_invalid")
-    rules = ""
-    for version, family in ((4, "ip"), (6, "ip6")):
-        merged = ipaddress.collapse_addresses(network for network in parsed if network.version == version)
-        members = ", ".join(str(network) for network in merged)
-        if members:
-            rules += f"    {family} saddr {{ {members} }} tcp dport {port} accept\n"
-    return rules
 
 
 def main():
@@ -68,14 +42,12 @@ def main():
 
     folder = f"/etc/pumasi/slices/{unit}"
     rules_file = f"{folder}/firewall.nft"
-    rules = RULES.format(
-        unit=unit, port=given["port"], accepts=accept_rules(module, given["port"], given["allow_from"])
-    )
+    wanted = rules(module, unit, given["port"], given["allow_from"])
     make_directory(folder)
-    rules_changed = write_file(rules_file, rules)
-    loaded = run(module, ["/usr/sbin/nft", "list", "table", "inet", f"pumasi_{unit}"], check=False)[0] == 0
+    rules_changed = write_file(rules_file, wanted)
+    loaded = is_loaded(module, unit)
     if rules_changed or not loaded:
-        run(module, ["/usr/sbin/nft", "-f", rules_file], what="The firewall did not take the rules")
+        load(module, rules_file)
 
     drop_in = f"/etc/systemd/system/{service}.d"
     make_directory(drop_in)

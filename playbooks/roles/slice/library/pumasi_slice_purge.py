@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Take one slice off the host, whatever state its build stopped in; doing it again changes nothing.
 
-Ends what runs, then removes what the residue list names, the firewall table, the unix user, and the lines that name it in logs and in the old copies of the account files.
+Ends what runs, then removes what the residue list names, the firewall table, the unix user, and the
+lines that name it in logs and in the old copies of the account files.
 The system journal cannot forget single lines: when it names the slice, its closed files go as a whole.
 Fails with `unit_invalid`, `still_running` or `command_failed`.
 """
@@ -17,6 +18,7 @@ import time
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.pumasi_firewall import remove as remove_firewall
 from ansible.module_utils.pumasi_host import check_unit, fill, run
 from ansible.module_utils.pumasi_traces import account_uid, journal_lines, matching, naming_files, processes_naming
 
@@ -82,14 +84,6 @@ def remove_account(module, unit):
     return removed
 
 
-def remove_firewall(module, unit):
-    nft = "/usr/sbin/nft"
-    if not Path(nft).exists() or run(module, [nft, "list", "table", "inet", f"pumasi_{unit}"], check=False)[0] != 0:
-        return []
-    run(module, [nft, "delete", "table", "inet", f"pumasi_{unit}"])
-    return [f"firewall table pumasi_{unit}"]
-
-
 def forget_in_texts(roots, words):
     """Drop the lines that name the slice, in place, so that a logger keeps its open file."""
     wanted = re.compile("|".join(re.escape(word) for word in words).encode())
@@ -138,7 +132,7 @@ def main():
     paths = remove_paths(patterns)
     removed += paths
     removed += remove_account(module, unit)
-    removed += remove_firewall(module, unit)
+    removed += ["firewall table"] if remove_firewall(module, unit) else []
     if paths:
         run(module, ["systemctl", "daemon-reload"])
     run(module, ["systemctl", "reset-failed", service], check=False)

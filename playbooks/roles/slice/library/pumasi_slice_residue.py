@@ -159,6 +159,11 @@ def probe_logs(slice_):
     return [f"journal: {line[:160]}" for line in slice_.journal()]
 
 
+def probe_names(slice_):
+    """Names that the zone's name server still knew; only the controller can ask it, so it has been asked before."""
+    return [f"name {name}" for name in slice_.module.params["names_left"]]
+
+
 def no_probe(_slice):
     return []
 
@@ -171,6 +176,7 @@ PROBES = {
     "keys": probe_keys,
     "firewall": probe_firewall,
     "logs": probe_logs,
+    "names": probe_names,
     "data": no_probe,
     "config": no_probe,
     "cron": no_probe,
@@ -199,6 +205,7 @@ def main():
             "name": {"type": "str", "required": True},
             "tenant": {"type": "str", "required": True},
             "port": {"type": "int", "required": True},
+            "names_left": {"type": "list", "elements": "str", "default": []},
             "residues": {"type": "dict", "required": True},
         }
     )
