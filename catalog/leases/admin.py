@@ -34,7 +34,16 @@ class LeasePolicyAdmin(AuditedAdmin):
     """How long services may stay. What a row leaves empty, the next wider one says, and in the end the settings."""
 
     writers, written_by_hand, deletable = Action.CURATE, True, True
-    list_display = ("__str__", "tenant", "offering", "default", "longest", "longest_extension", "most_extensions")
+    list_display = (
+        "__str__",
+        "tenant",
+        "offering",
+        "default",
+        "longest",
+        "longest_extension",
+        "most_extensions",
+        "grace",
+    )
     list_filter = ("tenant", "offering")
     list_select_related = ("tenant", "offering")
     search_fields = ("tenant__slug", "offering__slug")
@@ -54,6 +63,11 @@ class LeasePolicyAdmin(AuditedAdmin):
     def longest_extension(self, policy: LeasePolicy) -> str:
         """In words."""
         return _span(policy.longest_extension_seconds)
+
+    @admin.display(description=_("grace"), ordering="grace_seconds")
+    def grace(self, policy: LeasePolicy) -> str:
+        """In words."""
+        return str(_("none")) if policy.grace_seconds == 0 else _span(policy.grace_seconds)
 
 
 class ProjectForm(forms.ModelForm):
@@ -98,7 +112,17 @@ class LeaseActionForm(ActionForm):
 class LeaseAdmin(PolicyAdmin):
     """How long services may stay. Auditors and group administrators hold; pool operators recall."""
 
-    list_display = ("instance", "tenant", "state", "starts_at", "ends_at", "held_at", "held_until", "recalled_at")
+    list_display = (
+        "instance",
+        "tenant",
+        "state",
+        "starts_at",
+        "ends_at",
+        "grace_ends_at",
+        "held_at",
+        "held_until",
+        "recalled_at",
+    )
     list_filter = (
         "state",
         ("held_at", admin.EmptyFieldListFilter),

@@ -13,6 +13,7 @@ from catalog.dispatch import services as dispatch
 from catalog.instances import services as instances
 from catalog.instances.models import ServiceInstance
 from catalog.ipam import services as ipam
+from catalog.leases import services as leases
 from catalog.offerings.models import Plan
 from catalog.orders.models import Order, OrderEvent
 from catalog.orders.states import OrderKind, OrderState
@@ -29,7 +30,7 @@ from catalog.tenancy.policy import Actor
 LONG_WAIT = timedelta(hours=24)
 """After this wait an order is passed by nobody who would borrow, even where there is too little room for it yet."""
 
-_FLOW_OF_KIND = {OrderKind.CREATE: "provision", OrderKind.DECOMMISSION: "decommission"}
+_FLOW_OF_KIND = {OrderKind.CREATE: "provision", OrderKind.DECOMMISSION: "decommission", OrderKind.OPERATE: "operate"}
 
 
 def claim(order: Order, instance: ServiceInstance, *, actor: Actor, now: datetime) -> Host:
@@ -94,7 +95,7 @@ def room_from(order: Order) -> datetime | None:
     else:
         standing = standing.filter(Q(host__zone__tenant__isnull=True) | Q(host__zone__tenant=order.tenant_id))
     hosts = standing.values("host").annotate(
-        ends=Max("instance__lease__ends_at"), without=Count("pk", filter=Q(instance__lease__isnull=True))
+        ends=Max(leases.frees_at("instance__lease__")), without=Count("pk", filter=Q(instance__lease__isnull=True))
     )
     return hosts.filter(without=0).order_by("ends").values_list("ends", flat=True).first()
 

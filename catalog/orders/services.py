@@ -1,12 +1,9 @@
 """What people ask for. Every face calls these; the rules are here."""
 
-import hashlib
-import json
 from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.utils.translation import gettext as _
 
 from catalog.common.errors import Forbidden, NotFound
 from catalog.common.locks import lock_one
@@ -16,15 +13,13 @@ from catalog.instances.models import ServiceInstance
 from catalog.instances.states import InstanceState
 from catalog.leases import services as leases
 from catalog.leases.limits import order_seconds
-from catalog.leases.models import Lease
 from catalog.offerings import services as offerings
-from catalog.orders import claims, waiting
+from catalog.orders import claims, operations, turns, waiting
 from catalog.orders.errors import (
     AlreadyCancelling,
     AlreadyGivingBack,
     ApprovalStale,
     GiveBackNotCancellable,
-    IdempotencyKeyReused,
     NotRetryable,
     NotWaitingForApproval,
     OrderEnded,
@@ -35,6 +30,7 @@ from catalog.orders.errors import (
     ZoneUnknown,
 )
 from catalog.orders.models import Approval, Order
+from catalog.orders.requests import digest, same_request, shown_to_approver
 from catalog.orders.rules import needs_approval
 from catalog.orders.states import OrderKind, OrderState
 from catalog.orders.transitions import ENDS, move_order
@@ -46,47 +42,6 @@ from catalog.quotas.errors import NothingToBorrow
 from catalog.tenancy.models import Project
 from catalog.tenancy.policy import Action, Actor, require
 from catalog.tenancy.projects import use_until
-
-_UNDER_WAY = (
-    OrderState.APPROVED,
-    OrderState.WAITING_CAPACITY,
-    OrderState.DISPATCHED,
-    OrderState.RUNNING,
-    OrderState.CANCELLING,
-)
-
-
-def _digest(document: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(document, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
-
-
-def _shown_to_approver(order: Order) -> str:
-    """The hash of exactly what an approver is shown, and so of what is approved."""
-    return _digest(
-        {
-            "kind": order.kind,
-            "tenant": str(order.tenant_id),
-            "project": str(order.project_id),
-            "plan": str(order.plan_id),
-            "version": str(order.version_id),
-            "name": order.name,
-            "parameters": order.parameters,
-            "lease_seconds": order.lease_seconds,
-            "data_class": order.data_class,
-            "price_krw_month": order.price_krw_month,
-            "zone": str(order.zone_id),
-        }
-    )
-
-
-def _same_request(actor: Actor, key: str | None, request_hash: str) -> Order | None:
-    """The order that this idempotency key already placed. Raises IdempotencyKeyReused where it asked for something else."""
-    if key is None or actor.user_id is None:
-        return None
-    earlier = Order.objects.filter(requested_by=actor.user_id, idempotency_key=key).first()
-    if earlier is not None and earlier.request_hash != request_hash:
-        raise IdempotencyKeyReused()
-    return earlier
 
 
 def _zone(slug: str | None, project: Project) -> Zone | None:
@@ -128,8 +83,8 @@ def place(
         "create": [str(project.pk), offering, plan, name, zone, lease_seconds, wait_for_capacity],
         "parameters": parameters,
     }
-    request_hash = _digest(asked)
-    if earlier := _same_request(actor, idempotency_key, request_hash):
+    request_hash = digest(asked)
+    if earlier := same_request(actor, idempotency_key, request_hash):
         return earlier
     if (until := use_until(project)) is not None and until <= now:
         raise ProjectEnded()
@@ -162,7 +117,7 @@ def place(
                 created_at=now,
                 state_since=now,
             )
-            order.content_hash = _shown_to_approver(order)
+            order.content_hash = shown_to_approver(order)
             order.save(force_insert=True)
             move_order(order, OrderState.SUBMITTED, actor=actor, now=now)
             if needs_approval(order.price_krw_month):
@@ -172,7 +127,7 @@ def place(
             return order
     except IntegrityError:
         # Two requests with one key met: the other one won, and this answers with its order.
-        if earlier := _same_request(actor, idempotency_key, request_hash):
+        if earlier := same_request(actor, idempotency_key, request_hash):
             return earlier
         raise
 
@@ -212,7 +167,7 @@ def _decidable(actor: Actor, order: Order, content_hash: str) -> Order:
         raise NotWaitingForApproval()
     if held.requested_by_id == actor.user_id:
         raise OwnApproval()
-    if content_hash != held.content_hash or held.content_hash != _shown_to_approver(held):
+    if content_hash != held.content_hash or held.content_hash != shown_to_approver(held):
         raise ApprovalStale()
     return held
 
@@ -262,6 +217,8 @@ def drop_instance(order: Order, *, actor: Actor, now: datetime) -> None:
 def cancel(actor: Actor, order: Order, *, now: datetime) -> Order:
     """Cancel an order at any point before its end. What was built is taken down by a run before the claim is given back.
 
+    An operation that has begun is stopped, and leaves the service tainted: nobody knows how far it came.
+
     :raises OrderEnded, AlreadyCancelling, GiveBackNotCancellable: nothing has changed.
     """
     require(actor, Action.ORDER, order.tenant_id)
@@ -271,14 +228,19 @@ def cancel(actor: Actor, order: Order, *, now: datetime) -> Order:
             raise OrderEnded(state=held.state)
         if held.state == OrderState.CANCELLING:
             raise AlreadyCancelling()
+        if held.kind == OrderKind.DECOMMISSION and held.state in {*turns.WAITING, *turns.AT_WORK}:
+            raise GiveBackNotCancellable()
+        if held.kind == OrderKind.OPERATE:
+            turns.call_off(held, actor=actor, now=now)
+            if held.state == OrderState.CANCELLED and held.instance_id is not None:
+                turns.go_on(lock_one(ServiceInstance, held.instance_id), actor=actor, now=now)
+            return held
         if held.state not in {OrderState.DISPATCHED, OrderState.RUNNING}:
             move_order(held, OrderState.CANCELLED, actor=actor, now=now)
             drop_instance(held, actor=actor, now=now)
             recalls.finish(held.pk, now=now)
             recalls.call_off(held.pk, now=now, actor=waiting.LENDER)
             return held
-        if held.kind == OrderKind.DECOMMISSION:
-            raise GiveBackNotCancellable()
         move_order(held, OrderState.CANCELLING, actor=actor, now=now)
         if not dispatch.ever_began("order", held.pk) and dispatch.withdraw("order", held.pk, now=now):
             move_order(held, OrderState.CANCELLED, actor=actor, now=now)
@@ -293,6 +255,7 @@ def retry(actor: Actor, order: Order, *, now: datetime) -> Order:
     """Try a failed order again: one that holds nothing starts from its submission, one that does tries to undo again.
 
     :raises NotRetryable: it has not failed.
+    :raises OrderUnderWay, OperationNotPossible: of an operation; another order is under way, or the service has changed since.
     :raises NameTaken, QuotaExceeded, NothingToBorrow, NoCapacity: nothing has changed.
     """
     require(actor, Action.ORDER, order.tenant_id)
@@ -300,6 +263,9 @@ def retry(actor: Actor, order: Order, *, now: datetime) -> Order:
         held = lock_one(Order, order.pk)
         if held.state == OrderState.FAILED_DIRTY:
             claims.dispatch_attempt(held, actor=actor, now=now, tries=1, undoing=held.kind == OrderKind.CREATE)
+            return held
+        if held.state == OrderState.FAILED and held.kind == OrderKind.OPERATE:
+            operations.again(held, actor=actor, now=now)
             return held
         if held.state != OrderState.FAILED or held.kind != OrderKind.CREATE or held.instance is None:
             raise NotRetryable(state=held.state)
@@ -331,19 +297,21 @@ def give_back(
 ) -> Order:
     """Give a service back. Everything on it will be lost.
 
+    It outranks every operation: one that has not begun is cancelled, one at work is told to stop and the give-back is the next.
+
     :raises AlreadyGivingBack: a give-back is under way or done.
     :raises OrderUnderWay: it is still being built; cancel that order instead.
     :raises LegalHold: it is held.
     """
     require(actor, Action.ORDER, instance.tenant_id)
-    request_hash = _digest({"decommission": str(instance.pk)})
-    if earlier := _same_request(actor, idempotency_key, request_hash):
+    request_hash = digest({"decommission": str(instance.pk)})
+    if earlier := same_request(actor, idempotency_key, request_hash):
         return earlier
     with transaction.atomic():
-        held = lock_one(ServiceInstance, instance.pk)
+        held, ahead = turns.hold(instance.pk)
         if held.state in {InstanceState.DECOMMISSIONING, InstanceState.DECOMMISSIONED, InstanceState.FAILED}:
             raise AlreadyGivingBack()
-        if Order.objects.filter(instance=held, state__in=_UNDER_WAY).exists() or held.state == InstanceState.PENDING:
+        if held.state == InstanceState.PENDING or any(each.kind != OrderKind.OPERATE for each in ahead):
             raise OrderUnderWay()
         order = Order(
             kind=OrderKind.DECOMMISSION,
@@ -365,23 +333,16 @@ def give_back(
             created_at=now,
             state_since=now,
         )
-        order.content_hash = _shown_to_approver(order)
+        for each in ahead:
+            turns.call_off(each, actor=actor, now=now, why="give-back", instance=held)
+        order.content_hash = shown_to_approver(order)
         order.save(force_insert=True)
         move_order(order, OrderState.SUBMITTED, actor=actor, now=now, data={"reason": reason})
         move_order(order, OrderState.APPROVED, actor=actor, now=now, data={"rule": "give-back"})
         instances.move_instance(held, InstanceState.DECOMMISSIONING, actor=actor, now=now)
         leases.end(held, now=now, actor=actor)
-        claims.dispatch_attempt(order, actor=actor, now=now, tries=1)
+        turns.begin_or_wait(order, actor=actor, now=now)
         return order
-
-
-def extend_lease(actor: Actor, instance: ServiceInstance, *, seconds: int, now: datetime) -> Lease:
-    """Let a service stay ``seconds`` longer. Raises what :func:`catalog.leases.services.extend` does, or NotFound."""
-    require(actor, Action.ORDER, instance.tenant_id)
-    lease = Lease.objects.filter(instance=instance).first()
-    if lease is None:
-        raise NotFound(_("The service has no lease yet; it starts when the service is ready."))
-    return leases.extend(actor, lease, seconds=seconds, now=now)
 
 
 def reveal(actor: Actor, instance: ServiceInstance, *, now: datetime) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What the scheduled flows look for: deadlines that passed, hosts left behind, leases that ended."""
 
+import contextlib
 import uuid
 from datetime import datetime
 
@@ -10,11 +11,12 @@ from django.utils.translation import gettext as _
 from catalog.common.errors import DomainError
 from catalog.common.locks import lock_one
 from catalog.dispatch import services as dispatch
-from catalog.instances.models import ServiceInstance
 from catalog.instances.states import InstanceState
 from catalog.leases import services as leases
 from catalog.leases.models import Lease
-from catalog.orders import services
+from catalog.leases.states import LeaseState
+from catalog.orders import operations, services, turns
+from catalog.orders.errors import OrderUnderWay
 from catalog.orders.fulfilment import next_attempt
 from catalog.orders.models import Order
 from catalog.orders.recovery import Report
@@ -52,10 +54,10 @@ def _expire_order(order: Order, now: datetime) -> None:
         services.drop_instance(order, actor=SWEEP, now=now)
     elif (
         order.state == OrderState.DISPATCHED
-        and order.kind == OrderKind.CREATE
+        and order.kind in {OrderKind.CREATE, OrderKind.OPERATE}
         and not dispatch.ever_began("order", order.pk)
     ):
-        # No worker ever took it up, so nothing was built: give everything back.
+        # No worker ever took it up, so nothing was built or touched: give back what it holds.
         if dispatch.withdraw("order", order.pk, now=now):
             detail = _("No worker of the zone took the order up in time. Try again, or choose another zone.")
             move_order(
@@ -70,11 +72,6 @@ def _expire_order(order: Order, now: datetime) -> None:
             services.drop_instance(order, actor=SWEEP, now=now)
     elif not dispatch.request_cancel("order", order.pk, now=now):
         next_attempt(order, code="deadline-passed", detail=_("The order took longer than it may."), now=now)
-
-
-def _never_taken_up(order: Order) -> bool:
-    waits = order.state == OrderState.DISPATCHED and order.kind == OrderKind.CREATE
-    return waits and not dispatch.ever_began("order", order.pk)
 
 
 def wipe_abandoned(now: datetime, report: Report) -> None:
@@ -97,28 +94,46 @@ def stuck(now: datetime) -> Report:
 
 
 def reclaim_due(zone: str, now: datetime) -> int:
-    """Order the give-back of every instance of a zone whose lease has ended; returns how many. Never early, never twice."""
-    placed = 0
+    """Act on every lease of a zone whose end has come, or that of its grace; returns how many. Never early, never twice.
+
+    What has grace is stopped, the rest is given back. A service in grace that could not be stopped is stopped again.
+    """
+    acted = 0
     for lease_id, instance_id in list(leases.due(now, zone).values_list("pk", "instance_id")):
         try:
-            placed += reclaim_lease(lease_id, instance_id, now)
+            acted += reclaim_lease(lease_id, instance_id, now)
         except DomainError as error:
             log.warning("reclaim_refused", lease=str(lease_id), instance=str(instance_id), code=error.code)
-    return placed
+    _keep_stopped(zone, now)
+    return acted
 
 
 def reclaim_lease(lease_id: uuid.UUID, instance_id: uuid.UUID, now: datetime) -> bool:
-    """Order the give-back of one instance whose lease was seen to be due; False where it no longer is.
+    """Act on one lease that was seen to be due: begin its grace and stop the service, or order the give-back.
 
     Since it was seen, its people may have extended it, an auditor may hold it, or another sweep was here: it is judged again,
     locked.
 
-    :raises DomainError: it cannot be given back now, for example because another order for it is under way.
+    :returns: False: it is not due any more.
+    :raises DomainError: nothing can be done now, for example because it is still being built.
     """
     with transaction.atomic():
-        instance = lock_one(ServiceInstance, instance_id)
-        if instance.state == InstanceState.DECOMMISSIONING or not leases.is_due(lock_one(Lease, lease_id), now):
+        instance, ahead = turns.hold(instance_id)
+        lease = lock_one(Lease, lease_id)
+        if instance.state == InstanceState.DECOMMISSIONING or not leases.is_due(lease, now):
             return False
-        reason = _("The lease ended.")
+        if leases.enter_grace(lease, now=now, actor=RECLAIM):
+            operations.stop_for_grace(instance, ahead, actor=RECLAIM, now=now)
+            return True
+        reason = _("The grace ended.") if lease.state == LeaseState.GRACE else _("The lease ended.")
         services.give_back(RECLAIM, instance, reason=reason, idempotency_key=f"lease:{lease_id}", now=now)
         return True
+
+
+def _keep_stopped(zone: str, now: datetime) -> None:
+    running = leases.in_grace(zone, now=now).filter(instance__state__in=(InstanceState.ACTIVE, InstanceState.TAINTED))
+    for lease_id, instance_id in list(running.values_list("pk", "instance_id")[:500]):
+        with contextlib.suppress(OrderUnderWay), transaction.atomic():
+            instance, ahead = turns.hold(instance_id)
+            if operations.stop_again(lock_one(Lease, lease_id), instance, ahead, actor=RECLAIM, now=now):
+                log.warning("stopped_again", lease=str(lease_id), instance=str(instance_id))
