@@ -226,6 +226,8 @@ PREFECT_API_AUTH_STRING = env("PREFECT_API_AUTH_STRING", "")
 APPROVAL_THRESHOLD_KRW = env_int("PUMASI_APPROVAL_THRESHOLD_KRW", 100_000)
 LEASE_DEFAULT_SECONDS = env_int("PUMASI_LEASE_DEFAULT_SECONDS", 30 * 86_400, least=1)
 LEASE_MAX_SECONDS = env_int("PUMASI_LEASE_MAX_SECONDS", 365 * 86_400, least=1)
+# After the end of a lease: the service is stopped and its data kept (seconds); 0: it is taken back at once.
+LEASE_GRACE_SECONDS = env_int("PUMASI_LEASE_GRACE_SECONDS", 7 * 86_400)
 # The least time between the recall of a lease and its end (seconds).
 RECALL_NOTICE_SECONDS = env_int("PUMASI_RECALL_NOTICE_SECONDS", 7 * 86_400)
 # How long a released port rests before somebody else may get it (seconds).

@@ -39,7 +39,7 @@ from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, Proc
 import flows
 
 PRELOAD = "flows.preload"
-FLOWS = ("provision", "decommission", "enrol", "wipe", "reclaim", "host_check", "sweep")
+FLOWS = ("provision", "operate", "decommission", "enrol", "wipe", "reclaim", "host_check", "sweep")
 
 
 def fork_server() -> ForkServerContext:

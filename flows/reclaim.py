@@ -1,4 +1,4 @@
-"""Order the give-back of every service whose lease has ended. The catalog decides which; this only looks often enough."""
+"""Stop or give back every service whose lease has ended. The catalog decides which; this only looks often enough."""
 
 import structlog
 from prefect import flow
@@ -12,8 +12,8 @@ log = structlog.get_logger(__name__)
 
 @flow(name="reclaim")
 def reclaim(zone: str) -> int:
-    """One look at the leases of ``zone``; returns how many give-backs were ordered."""
+    """One look at the leases of ``zone``; returns how many were acted on."""
     placed = patiently(lambda: reclaim_due(zone, now()))
     if placed:
-        log.info("leases ended", zone=zone, given_back=placed)
+        log.info("leases ended", zone=zone, acted_on=placed)
     return placed

@@ -209,6 +209,15 @@ def manifest(slug: str = "postgresql", version: str = "1.0.0", **changes: Any) -
             "provision": "provision.yml", "verify": "verify.yml",
             "decommission": "decommission.yml", "residue": "residue.yml",
         },
+        "operations": [
+            {
+                "name": name, "title": {"en": title, "ko": ko}, "about": {"en": f"{title} it.", "ko": f"{ko}합니다."},
+                "playbook": f"{name}.yml", "verify": name == "start", "from": [begins], "to": ends, "seconds": 3,
+            }
+            for name, title, ko, begins, ends in (
+                ("stop", "Stop", "정지", "active", "stopped"), ("start", "Start", "시작", "stopped", "active"),
+            )
+        ],
         "connection": [{"label": "psql", "text": "psql -h {address} -p {port}"}],
     }  # fmt: skip
     return said | changes

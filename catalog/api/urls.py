@@ -58,6 +58,7 @@ urlpatterns = [
     path(_V1 + "instances/<uuid:instance_id>/lease", instances.Lease.as_view(), name="lease"),
     path(_V1 + "instances/<uuid:instance_id>/hold", instances.Hold.as_view(), name="hold"),
     path(_V1 + "instances/<uuid:instance_id>/lift-hold", instances.LiftHold.as_view(), name="lift-hold"),
+    path(_V1 + "instances/<uuid:instance_id>/operations", instances.Operations.as_view(), name="operations"),
     path(_V1 + "instances/<uuid:instance_id>/give-back", instances.GiveBack.as_view(), name="give-back"),
     path(_V1 + "quotas", quotas.Quotas.as_view(), name="quotas"),
     path(_V1 + "loans", quotas.Loans.as_view(), name="loans"),

@@ -31,7 +31,16 @@ class LeasePolicyAdmin(AuditedAdmin):
 
     writers, written_by_hand, deletable = Action.CURATE, True, True
     delegated, roads = Action.MANAGE_MEMBERS, ("tenant", None)
-    list_display = ("__str__", "tenant", "offering", "default", "longest", "longest_extension", "most_extensions")
+    list_display = (
+        "__str__",
+        "tenant",
+        "offering",
+        "default",
+        "longest",
+        "longest_extension",
+        "most_extensions",
+        "grace",
+    )
     list_filter = ("tenant", "offering")
     list_select_related = ("tenant", "offering")
     search_fields = ("tenant__slug", "offering__slug")
@@ -52,6 +61,11 @@ class LeasePolicyAdmin(AuditedAdmin):
         """In words."""
         return _span(policy.longest_extension_seconds)
 
+    @admin.display(description=_("grace"), ordering="grace_seconds")
+    def grace(self, policy: LeasePolicy) -> str:
+        """In words."""
+        return str(_("none")) if policy.grace_seconds == 0 else _span(policy.grace_seconds)
+
 
 class LeaseActionForm(ActionForm):
     """What the actions on leases ask beside the rows."""
@@ -66,7 +80,17 @@ class LeaseActionForm(ActionForm):
 class LeaseAdmin(PolicyAdmin):
     """How long services may stay. Auditors and group administrators hold; pool operators recall."""
 
-    list_display = ("instance", "tenant", "state", "starts_at", "ends_at", "held_at", "held_until", "recalled_at")
+    list_display = (
+        "instance",
+        "tenant",
+        "state",
+        "starts_at",
+        "ends_at",
+        "grace_ends_at",
+        "held_at",
+        "held_until",
+        "recalled_at",
+    )
     list_filter = (
         "state",
         ("held_at", admin.EmptyFieldListFilter),

@@ -23,14 +23,16 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Letter:
-    """A subject and a text with places for ``name``, ``offering``, ``project``, ``when``, ``left`` and ``reason``.
+    """A subject and a text with places for ``name``, ``offering``, ``project``, ``when``, ``left``, ``erased`` and ``reason``.
 
-    :param until_the_end: it tells nothing any more once the lease has ended.
+    :param until_the_end: it tells nothing any more once that end has come.
+    :param of_grace: ``when`` and ``left`` are about the end of grace, and not about the end of the lease.
     """
 
     subject: str | Promise
     body: str | Promise
     until_the_end: bool = False
+    of_grace: bool = False
 
 
 ENDING = Letter(
@@ -41,6 +43,44 @@ ENDING = Letter(
         "now: others can use what it holds."
     ),
     until_the_end=True,
+)
+ENDING_WITH_GRACE = Letter(
+    _("%(name)s will be stopped in %(left)s"),
+    _(
+        "The lease of the service %(name)s (%(offering)s) of the project %(project)s ends on %(when)s. It will be stopped then. "
+        "Its data is kept until %(erased)s; after that it is taken back and everything on it is erased.\n\nIf you need it "
+        "longer, extend its lease. If you do not need it any more, give it back now: others can use what it holds."
+    ),
+    until_the_end=True,
+)
+IN_GRACE = Letter(
+    _("%(name)s is stopped; its data is kept for %(left)s"),
+    _(
+        "The lease of the service %(name)s (%(offering)s) of the project %(project)s has ended, and the service is stopped. Its "
+        "data is kept until %(when)s; then it is taken back and everything on it is erased.\n\nIf you still need it, extend its "
+        "lease on its page in the portal: it is started again with everything that was on it. If not, give it back now: others "
+        "can use what it holds."
+    ),
+    until_the_end=True,
+    of_grace=True,
+)
+GRACE_ENDING = Letter(
+    _("Everything on %(name)s will be erased in %(left)s"),
+    _(
+        "The service %(name)s (%(offering)s) of the project %(project)s is stopped because its lease has ended. It will be taken "
+        "back on %(when)s, and everything on it erased then.\n\nIf you still need it, extend its lease on its page in the portal "
+        "before that: it is started again with everything that was on it."
+    ),
+    until_the_end=True,
+    of_grace=True,
+)
+GRACE_CUT = Letter(
+    _("Everything on %(name)s will be erased sooner: in %(left)s"),
+    _(
+        "The service %(name)s (%(offering)s) of the project %(project)s is stopped because its lease has ended. It will be taken "
+        "back sooner than announced, on %(when)s, and everything on it erased then.\n\nWhy: %(reason)s"
+    ),
+    of_grace=True,
 )
 BROUGHT_FORWARD = Letter(
     _("%(name)s will be taken back sooner: in %(left)s"),
@@ -79,26 +119,28 @@ def recipients(instance: ServiceInstance, *, now: datetime) -> list[User]:
     return list(admins.exclude(email="").order_by("username"))
 
 
-def tell(lease: Lease, letter: Letter, *, now: datetime, reason: str = "") -> list[str]:
+def tell(lease: Lease, letter: Letter, *, now: datetime, reason: str | Promise = "") -> list[str]:
     """Write ``letter`` to everybody who is to know, each in their language, in the caller's transaction.
 
     :returns: the user names of those it went to.
     """
     instance = lease.instance
     people = recipients(instance, now=now)
+    end = lease.erased_at if letter.of_grace else lease.ends_at
     for person in people:
         with translation.override(person.language):
             said: dict[str, Any] = {
                 "name": instance.name,
                 "offering": getattr(instance.plan.offering, f"name_{words.language()}"),
                 "project": f"{instance.tenant.slug}/{instance.project.slug}",
-                "when": f"{words.moment(lease.ends_at)} ({get_default_timezone_name()})",
-                "left": words.span(max(lease.ends_at - now, timedelta(0))),
+                "when": f"{words.moment(end)} ({get_default_timezone_name()})",
+                "left": words.span(max(end - now, timedelta(0))),
+                "erased": f"{words.moment(lease.erased_at)} ({get_default_timezone_name()})",
                 "reason": reason,
             }
             mail.write(
                 person, subject=str(letter.subject) % said, body=str(letter.body) % said, subject_type="lease",
-                subject_id=str(lease.pk), now=now, expires_at=lease.ends_at if letter.until_the_end else None,
+                subject_id=str(lease.pk), now=now, expires_at=end if letter.until_the_end else None,
             )  # fmt: skip
     if not people:
         log.warning("nobody_to_tell", lease=str(lease.pk), instance=str(instance.pk))

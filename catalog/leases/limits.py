@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from catalog.common import words
+from catalog.instances.models import ServiceInstance
 from catalog.leases.errors import (
     ExtensionTooLong,
     LeaseOutlivesProject,
@@ -21,6 +22,7 @@ from catalog.leases.errors import (
 from catalog.leases.models import Lease, LeasePolicy
 from catalog.leases.states import LeaseState
 from catalog.offerings.models import Plan
+from catalog.offerings.operations import STOP, find_operation
 from catalog.tenancy.models import Project
 from catalog.tenancy.projects import use_until
 
@@ -33,12 +35,14 @@ class Limits:
     :param longest_seconds: from the start of a lease to its end, extensions included.
     :param longest_extension_seconds: of one extension; None: as far as ``longest_seconds`` allows.
     :param most_extensions: of one lease; 0: none, None: as many as wanted.
+    :param grace_seconds: after the end of a lease, with the service stopped and its data kept; 0: none.
     """
 
     default_seconds: int
     longest_seconds: int
     longest_extension_seconds: int | None = None
     most_extensions: int | None = None
+    grace_seconds: int = 0
 
     def check_length(self, seconds: int, *, field: str) -> None:
         """Refuse a length that no lease may have.
@@ -96,7 +100,9 @@ def outlives_project(project: Project, *, field: str) -> LeaseOutlivesProject:
     return LeaseOutlivesProject(said, fields={field: said})
 
 
-def merged(policies: Sequence[LeasePolicy], *, default_seconds: int, longest_seconds: int) -> Limits:
+def merged(
+    policies: Sequence[LeasePolicy], *, default_seconds: int, longest_seconds: int, grace_seconds: int = 0
+) -> Limits:
     """The limits that ``policies`` set together: of each member the most specific one that is set.
 
     A policy for an affiliate and an offering outranks one for the affiliate, that outranks one for the offering, and that
@@ -105,6 +111,7 @@ def merged(policies: Sequence[LeasePolicy], *, default_seconds: int, longest_sec
     :param policies: those that apply, in any order.
     :param default_seconds: where none sets it.
     :param longest_seconds: where none sets it.
+    :param grace_seconds: where none sets it.
     """
     ranked = sorted(policies, key=lambda each: (each.tenant_id is None, each.offering_id is None))
 
@@ -112,11 +119,13 @@ def merged(policies: Sequence[LeasePolicy], *, default_seconds: int, longest_sec
         return next((value for each in ranked if (value := getattr(each, name)) is not None), None)
 
     longest = first("longest_seconds") or longest_seconds
+    grace = first("grace_seconds")
     return Limits(
         default_seconds=min(first("default_seconds") or default_seconds, longest),
         longest_seconds=longest,
         longest_extension_seconds=first("longest_extension_seconds"),
         most_extensions=first("most_extensions"),
+        grace_seconds=grace_seconds if grace is None else grace,
     )
 
 
@@ -129,7 +138,23 @@ def limits_for(tenant_id: uuid.UUID, offering_id: uuid.UUID) -> Limits:
         list(policies),
         default_seconds=settings.LEASE_DEFAULT_SECONDS,
         longest_seconds=settings.LEASE_MAX_SECONDS,
+        grace_seconds=settings.LEASE_GRACE_SECONDS,
     )
+
+
+def grace_end(instance: ServiceInstance, ends_at: datetime) -> datetime | None:
+    """Until when a service whose lease ends at ``ends_at`` would be kept stopped; None: it is taken back at that end.
+
+    Grace ends with the project at the latest, and what cannot be stopped has none. That a recalled lease has none either is
+    for the caller to know.
+    """
+    seconds = limits_for(instance.tenant_id, instance.plan.offering_id).grace_seconds
+    if seconds == 0 or find_operation(instance.version.manifest, STOP) is None:
+        return None
+    until = use_until(Project.objects.get(pk=instance.project_id))
+    end = ends_at + timedelta(seconds=seconds)
+    end = end if until is None else min(end, until)
+    return end if end > ends_at else None
 
 
 def order_seconds(project: Project, plan: Plan, asked: int | None, *, now: datetime) -> int:
@@ -150,7 +175,12 @@ def order_seconds(project: Project, plan: Plan, asked: int | None, *, now: datet
     return asked
 
 
-def extension_room(lease: Lease) -> int:
+def extended_from(lease: Lease, now: datetime) -> datetime:
+    """The instant from which an extension counts: the end, or for a lease in grace this moment, since that end is over."""
+    return max(lease.ends_at, now) if lease.state == LeaseState.GRACE else lease.ends_at
+
+
+def extension_room(lease: Lease, now: datetime) -> int:
     """By how many seconds the lease could be extended at once as things stand; 0: not at all.
 
     :param lease: with its instance, and that one's project and plan.
@@ -160,9 +190,10 @@ def extension_room(lease: Lease) -> int:
     used_up = limits.most_extensions is not None and lease.extensions >= limits.most_extensions
     if used_up or lease.state == LeaseState.ENDED or lease.recalled_at is not None:
         return 0
+    base = extended_from(lease, now)
     ends = [lease.starts_at + timedelta(seconds=limits.longest_seconds)]
     if limits.longest_extension_seconds is not None:
-        ends.append(lease.ends_at + timedelta(seconds=limits.longest_extension_seconds))
+        ends.append(base + timedelta(seconds=limits.longest_extension_seconds))
     if (until := use_until(instance.project)) is not None:
         ends.append(until)
-    return max(0, int((min(ends) - lease.ends_at).total_seconds()))
+    return max(0, int((min(ends) - base).total_seconds()))

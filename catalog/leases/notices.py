@@ -1,4 +1,7 @@
-"""Giving the notices that are due: each once for each end a lease has, and after a silence only the most urgent one."""
+"""Giving the notices that are due: each once for each end a lease has, and after a silence only the most urgent one.
+
+A lease in grace has its own end, of which notice is given in the same way.
+"""
 
 from datetime import datetime
 
@@ -7,7 +10,7 @@ from django.db import transaction
 from catalog.audit.gate import Happening, append_events
 from catalog.common.locks import lock_one
 from catalog.leases.ends import LIVE, held, move_lease
-from catalog.leases.letters import ENDING, tell
+from catalog.leases.letters import ENDING, ENDING_WITH_GRACE, GRACE_ENDING, Letter, tell
 from catalog.leases.models import Lease, LeaseEvent
 from catalog.leases.schedule import lead_due, next_notice
 from catalog.leases.states import LeaseState
@@ -36,14 +39,20 @@ def _give(lease: Lease, *, actor: Actor, now: datetime) -> bool:
     undue = lease.next_notice_at is None or lease.next_notice_at > now
     if undue or lease.state not in LIVE or lease.is_held(now):
         return False
-    days = lead_due(lease.ends_at, now)
-    lease.next_notice_at = next_notice(lease.ends_at, after=now)
+    days = lead_due(lease.turns_at, now)
+    lease.next_notice_at = next_notice(lease.turns_at, after=now)
     Lease.objects.filter(pk=lease.pk).update(next_notice_at=lease.next_notice_at)
     if days is None:
         return False
     if lease.state == LeaseState.ACTIVE:
         move_lease(lease, LeaseState.EXPIRING, actor=actor, now=now)
-    told = tell(lease, ENDING, now=now)
-    said = {"days": days, "ends_at": lease.ends_at.isoformat(), "told": told}
+    told = tell(lease, _letter(lease), now=now)
+    said = {"days": days, "ends_at": lease.turns_at.isoformat(), "told": told}
     append_events(lease, LeaseEvent, [Happening("notice", said)], actor=actor.name, now=now)
     return True
+
+
+def _letter(lease: Lease) -> Letter:
+    if lease.state == LeaseState.GRACE:
+        return GRACE_ENDING
+    return ENDING if lease.grace_ends_at is None else ENDING_WITH_GRACE

@@ -5,12 +5,13 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Coalesce
 
 from catalog.audit.gate import Happening, append_events
 from catalog.audit.services import record
 from catalog.common.locks import lock_one
 from catalog.instances.models import ServiceInstance
-from catalog.leases.ends import LIVE, held, move_lease, set_end
+from catalog.leases.ends import LIVE, held, move_lease, set_end, set_grace_end
 from catalog.leases.errors import (
     LeaseEnded,
     LeaseRecalled,
@@ -20,8 +21,8 @@ from catalog.leases.errors import (
     NotRecalled,
     RecallWithoutReason,
 )
-from catalog.leases.letters import RECALL_CANCELLED, RECALLED, tell
-from catalog.leases.limits import limits_for, outlives_project, too_long
+from catalog.leases.letters import GRACE_CUT, IN_GRACE, RECALL_CANCELLED, RECALLED, tell
+from catalog.leases.limits import extended_from, grace_end, limits_for, outlives_project, too_long
 from catalog.leases.models import Lease, LeaseEvent
 from catalog.leases.schedule import next_notice
 from catalog.leases.states import LeaseState
@@ -50,7 +51,7 @@ def start(instance: ServiceInstance, *, seconds: int, now: datetime, actor: Acto
             ends_at = max(until, now + timedelta(seconds=1))
         lease = Lease.objects.create(
             instance=instance, starts_at=now, ends_at=ends_at, state_since=now,
-            next_notice_at=next_notice(ends_at, after=now),
+            next_notice_at=next_notice(ends_at, after=now), grace_ends_at=grace_end(instance, ends_at),
         )  # fmt: skip
         said = {"ends_at": lease.ends_at.isoformat()}
         append_events(lease, LeaseEvent, [Happening("started", said)], actor=actor.name, now=now)
@@ -64,7 +65,7 @@ def start(instance: ServiceInstance, *, seconds: int, now: datetime, actor: Acto
 def extend(actor: Actor, lease: Lease, *, seconds: int, now: datetime) -> Lease:
     """Let a service stay ``seconds`` longer than its lease says now.
 
-    A lease that was expiring or in grace becomes active again.
+    A lease that was expiring or in grace becomes active again; in grace its end is over, so the extension counts from now.
 
     :raises NotFound, Forbidden: the actor may not order for this tenant.
     :raises LeaseEnded: it is being given back.
@@ -85,7 +86,7 @@ def extend(actor: Actor, lease: Lease, *, seconds: int, now: datetime) -> Lease:
         if locked.recalled_at is not None:
             raise LeaseRecalled()
         limits.check_extension(seconds, made=locked.extensions, field="seconds")
-        ends_at = locked.ends_at + timedelta(seconds=seconds)
+        ends_at = extended_from(locked, now) + timedelta(seconds=seconds)
         if ends_at <= now:
             raise LeaseTooShort(fields={"seconds": LeaseTooShort.title})
         if ends_at > locked.starts_at + timedelta(seconds=limits.longest_seconds):
@@ -129,6 +130,9 @@ def recall(lease: Lease, *, ends_at: datetime, reason: str, now: datetime, actor
     Whether it may be recalled is the caller's decision. The new end leaves a notice of at least ``RECALL_NOTICE_SECONDS``, is
     never later than the present one, and cannot be extended. Recalled again, only an earlier end changes anything.
 
+    A recalled lease has no grace: its end is when the capacity comes back. One that is in grace already keeps as much of it as
+    the notice leaves.
+
     :param ends_at: the end that is wished for.
     :param reason: what the borrower is told; no longer than 300 characters.
     :raises RecallWithoutReason: it is blank.
@@ -148,7 +152,11 @@ def recall(lease: Lease, *, ends_at: datetime, reason: str, now: datetime, actor
                 locked, end, kind="recalled", actor=actor, now=now, data={"reason": reason}, recalled_at=now,
                 recalled_by=actor.name, recall_reason=reason, recalled_from=locked.recalled_from or locked.ends_at,
             )  # fmt: skip
-            tell(locked, RECALLED, now=now, reason=reason)
+            if locked.state != LeaseState.GRACE:
+                tell(locked, RECALLED, now=now, reason=reason)
+            elif (sooner := max(ends_at, soonest)) < locked.erased_at:
+                set_grace_end(locked, sooner, kind="grace-cut", actor=actor, now=now)
+                tell(locked, GRACE_CUT, now=now, reason=reason)
     lease.refresh_from_db()
     return lease
 
@@ -186,8 +194,12 @@ def recallable(now: datetime, *, ends_at: datetime) -> "QuerySet[Lease]":
 
 
 def due(now: datetime, zone: str | None) -> "QuerySet[Lease]":
-    """Leases whose time is over and that nothing holds, the longest overdue first; of one zone (its slug) or of all."""
-    leases = Lease.objects.filter(ends_at__lte=now, state__in=LIVE).exclude(held(now))
+    """Leases of which something is to be done: their end has come, or that of their grace, and nothing holds them.
+
+    The longest overdue first; of one zone (its slug) or of all.
+    """
+    over = Q(ends_at__lte=now, state__in=(LeaseState.ACTIVE, LeaseState.EXPIRING))
+    leases = Lease.objects.filter(over | Q(grace_ends_at__lte=now, state=LeaseState.GRACE)).exclude(held(now))
     if zone is not None:
         leases = leases.filter(instance__zone__slug=zone)
     return leases.select_related("instance").order_by("ends_at", "pk")
@@ -195,4 +207,43 @@ def due(now: datetime, zone: str | None) -> "QuerySet[Lease]":
 
 def is_due(lease: Lease, now: datetime) -> bool:
     """Whether :func:`due` would find it."""
-    return lease.state in LIVE and lease.ends_at <= now and not lease.is_held(now)
+    return lease.state in LIVE and lease.turns_at <= now and not lease.is_held(now)
+
+
+def enter_grace(lease: Lease, *, now: datetime, actor: Actor) -> bool:
+    """Put a lease that is due, locked, into grace, where it has one. Its people get a letter; the caller stops the service.
+
+    Grace is given in full from now on, also where nobody acted at the lease's end (the platform was down, or a legal hold kept
+    the service): nothing is erased before its people had the time that was announced. Only the end of the project cuts it.
+
+    :returns: False: there is no grace, or it is over; it is to be given back.
+    """
+    if lease.state == LeaseState.GRACE or lease.grace_ends_at is None:
+        return False
+    until = use_until(Project.objects.get(pk=lease.instance.project_id))
+    grace_ends_at = now + (lease.grace_ends_at - lease.ends_at)
+    if until is not None:
+        grace_ends_at = min(grace_ends_at, until)
+    if grace_ends_at <= now:
+        return False
+    move_lease(
+        lease, LeaseState.GRACE, actor=actor, now=now, data={"grace_ends_at": grace_ends_at.isoformat()},
+        grace_ends_at=grace_ends_at, next_notice_at=next_notice(grace_ends_at, after=now),
+    )  # fmt: skip
+    told = tell(lease, IN_GRACE, now=now)
+    append_events(lease, LeaseEvent, [Happening("grace", {"told": told})], actor=actor.name, now=now)
+    return True
+
+
+def in_grace(zone: str | None, *, now: datetime) -> "QuerySet[Lease]":
+    """Leases in grace that are not due yet; of one zone (its slug) or of all."""
+    leases = Lease.objects.filter(state=LeaseState.GRACE, grace_ends_at__gt=now)
+    return leases if zone is None else leases.filter(instance__zone__slug=zone)
+
+
+def frees_at(path: str = "") -> Coalesce:
+    """When a lease lets go of what it holds, as a database expression: the end of its grace, or where it has none its own.
+
+    :param path: how to get from the queried model to the lease, ending in two underscores.
+    """
+    return Coalesce(f"{path}grace_ends_at", f"{path}ends_at")

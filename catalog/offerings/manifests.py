@@ -12,6 +12,7 @@ from jsonschema.exceptions import SchemaError
 
 from catalog.common.data import in_order, in_words, ordinary
 from catalog.offerings.errors import ManifestInvalid, NarrowingInvalid
+from catalog.offerings.operations import ENDS_OF, Operation, operations_of
 from catalog.offerings.schemas import Schema, narrowed, validator
 from catalog.offerings.stacks import wrong_isolation, wrong_roles
 
@@ -84,6 +85,7 @@ def _beyond_schema(folder: Path, document: dict[str, Any]) -> dict[str, str]:
     for step, name in document["playbooks"].items():
         if not (folder / name).is_file():
             wrong[f"playbooks.{step}"] = _("There is no file %s beside the manifest.") % name
+    wrong |= _wrong_operations(folder, document)
     parameters = document["parameters"]
     for name, source in document["credentials"].items():
         if "from_parameter" in source and source["from_parameter"] not in parameters["properties"]:
@@ -107,6 +109,27 @@ def _beyond_schema(folder: Path, document: dict[str, Any]) -> dict[str, str]:
                 narrowed(parameters, plan["parameters"])
             except NarrowingInvalid as error:
                 wrong |= {f"plans.{number}.parameters.{name}": str(what) for name, what in error.fields.items()}
+    return wrong
+
+
+def _wrong_operations(folder: Path, document: dict[str, Any]) -> dict[str, str]:
+    """Names once each, playbooks that exist; and what a lease in grace rests on: stop and start, which ask for nothing."""
+    wrong: dict[str, str] = {}
+    found: dict[str, Operation] = {}
+    for number, operation in enumerate(operations_of(document)):
+        place = f"operations.{number}"
+        if operation.name in found:
+            wrong[f"{place}.name"] = _("Another operation has this name.")
+        found[operation.name] = operation
+        if not (folder / operation.playbook).is_file():
+            wrong[f"{place}.playbook"] = _("There is no file %s beside the manifest.") % operation.playbook
+        wrong |= {f"{place}.{where}": what for where, what in _wrong_parameters(operation.parameters).items()}
+        if operation.name in ENDS_OF and (
+            operation.ends != ENDS_OF[operation.name] or operation.parameters.get("required")
+        ):
+            wrong[place] = _("%s must end in the state it is named for, and ask for nothing.") % operation.name
+    if len(found.keys() & ENDS_OF.keys()) == 1:
+        wrong["operations"] = _("What can be stopped must be started again: stop and start come together.")
     return wrong
 
 

@@ -12,14 +12,13 @@ from catalog.approvals.models import Outcome
 from catalog.approvals.rules import Deed
 from catalog.approvals.services import Ruling
 from catalog.audit.gate import Happening, append_events
-from catalog.common.locks import lock_one
 from catalog.instances import services as instances
 from catalog.instances.models import ServiceInstance
 from catalog.instances.states import InstanceState
 from catalog.leases import services as leases
-from catalog.orders import claims, waiting
+from catalog.orders import claims, turns, waiting
 from catalog.orders.content import SUBJECT, facts_of, shown_to_approver, title_of
-from catalog.orders.errors import AlreadyGivingBack
+from catalog.orders.errors import AlreadyGivingBack, OrderUnderWay
 from catalog.orders.models import Order, OrderEvent
 from catalog.orders.states import OrderKind, OrderState
 from catalog.orders.transitions import move_order
@@ -64,13 +63,16 @@ def decided(order: Order, ruling: Ruling, *, actor: Actor, now: datetime) -> Non
 
 
 def approved(order: Order, *, actor: Actor, now: datetime, data: dict[str, Any]) -> None:
-    """Approve, claim and dispatch in one transaction; or let it wait for room, where it asked for that, or a freeze's end."""
-    move_order(order, OrderState.APPROVED, actor=actor, now=now, data=data)
+    """Approve, claim and dispatch in one transaction; or let it wait for room, where it asked for that, or a freeze's end.
+
+    :raises OrderUnderWay: another order waits for the service already.
+    """
     if order.kind != OrderKind.CREATE:
-        if order.instance is not None and order.kind == OrderKind.DECOMMISSION:
-            _may_be_given_back(order, now=now)
+        _make_way(order, actor=actor, now=now)
+        move_order(order, OrderState.APPROVED, actor=actor, now=now, data=data)
         go(order, actor=actor, now=now)
         return
+    move_order(order, OrderState.APPROVED, actor=actor, now=now, data=data)
     try:
         claim_and_dispatch(order, actor=actor, now=now)
     except (NoCapacity, NothingToBorrow, ZoneClosed) as error:
@@ -97,9 +99,29 @@ def claim_and_dispatch(order: Order, *, actor: Actor, now: datetime, explain: bo
         go(order, actor=actor, now=now)
 
 
+def _make_way(order: Order, *, actor: Actor, now: datetime) -> None:
+    """Before an order for a service that stands is approved: at most one waits, and giving back outranks the others."""
+    instance, others = _held(order)
+    waiting_ones = [each for each in others if each.state in turns.WAITING]
+    if order.kind == OrderKind.DECOMMISSION:
+        _may_be_given_back(instance, now=now)
+        for each in waiting_ones:
+            if each.kind == OrderKind.OPERATE:
+                turns.call_off(each, actor=actor, now=now, why="give-back", instance=instance)
+    elif waiting_ones:
+        raise OrderUnderWay()
+
+
+def _held(order: Order) -> tuple[ServiceInstance, list[Order]]:
+    """The instance of an order, and its other orders that are under way, locked."""
+    assert order.instance_id is not None  # only orders to create something are ever without
+    instance, orders = turns.hold(order.instance_id)
+    return instance, [each for each in orders if each.pk != order.pk]
+
+
 def deed_of(kind: str, requested_by: int | None) -> str:
-    """What a freeze knows an order as: a give-back that nobody asked for is the platform taking back what is due."""
-    return Deed.RECLAIM if kind == OrderKind.DECOMMISSION and requested_by is None else kind
+    """What a freeze knows an order as: what nobody asked for is the platform taking back what is due."""
+    return Deed.RECLAIM if kind != OrderKind.CREATE and requested_by is None else kind
 
 
 def go(order: Order, *, actor: Actor, now: datetime) -> None:
@@ -124,7 +146,7 @@ def keep_until(order: Order, freeze: Freeze, *, actor: Actor, now: datetime) -> 
 
 
 def begin(order: Order, *, actor: Actor, now: datetime) -> None:
-    """Open the first attempt of an approved order. A give-back ends the lease from here on.
+    """Open the first attempt of an approved order, when it is its turn. A give-back ends the lease and all else from here on.
 
     :raises LegalHold, AlreadyGivingBack: it cannot be given back any more, or not now.
     """
@@ -132,20 +154,27 @@ def begin(order: Order, *, actor: Actor, now: datetime) -> None:
         order.not_before = None
         order.explanation = {name: value for name, value in order.explanation.items() if name != "freeze"}
         order.save(update_fields=["not_before", "explanation"])
+    if order.kind == OrderKind.CREATE:
+        claims.dispatch_attempt(order, actor=actor, now=now, tries=1)
+        return
+    instance, others = _held(order)
     if order.kind == OrderKind.DECOMMISSION:
-        instance = _may_be_given_back(order, now=now)
+        _may_be_given_back(instance, now=now)
+        for each in others:
+            turns.call_off(each, actor=actor, now=now, why="give-back", instance=instance)
         instances.move_instance(instance, InstanceState.DECOMMISSIONING, actor=actor, now=now)
         leases.end(instance, now=now, actor=actor)
-    claims.dispatch_attempt(order, actor=actor, now=now, tries=1)
+    elif instance.state in GOING:
+        move_order(order, OrderState.CANCELLED, actor=actor, now=now, data={"why": "nothing-to-do"})
+        return
+    turns.begin_or_wait(order, actor=actor, now=now)
 
 
-def _may_be_given_back(order: Order, *, now: datetime) -> ServiceInstance:
-    """The instance of a give-back, locked. Raises AlreadyGivingBack or LegalHold."""
-    instance = lock_one(ServiceInstance, order.instance_id)
+def _may_be_given_back(instance: ServiceInstance, *, now: datetime) -> None:
+    """Raises AlreadyGivingBack or LegalHold."""
     if instance.state in GOING:
         raise AlreadyGivingBack()
     leases.refuse_if_held(instance, now=now)
-    return instance
 
 
 GOING = frozenset({InstanceState.DECOMMISSIONING, InstanceState.DECOMMISSIONED, InstanceState.FAILED})

@@ -8,7 +8,9 @@ from typing import Any
 
 from catalog.instances import services as instances
 from catalog.ipam import access, names
+from catalog.offerings.operations import find_operation, operations_of
 from catalog.orders.models import Order
+from catalog.orders.states import OrderKind
 from catalog.placement.services import locate
 from catalog.pool import services as pool
 from catalog.pool.targets import Target, target_of
@@ -19,7 +21,9 @@ class Assignment:
     """One attempt of an order.
 
     :param undoing: take down what earlier steps built, instead of building.
-    :param playbooks: step (``provision``, ``verify``, ``decommission``, ``residue``) → file name under the offering's folder.
+    :param playbooks: step (``provision``, ``verify``, ``decommission``, ``residue``, or the name of an operation) → file name
+        under the offering's folder.
+    :param operation: the steps of an operation, in order; empty for the other kinds.
     :param values: the document the playbooks read; holds secrets.
     :param secrets: values that must appear in no event and no log.
     :param deadline: when the attempt must have ended.
@@ -32,6 +36,7 @@ class Assignment:
     slug: str
     manifest_version: str
     playbooks: Mapping[str, str]
+    operation: tuple[str, ...]
     zone: str
     target: Target
     values: dict[str, Any]
@@ -54,7 +59,12 @@ def assignment_of(order: Order, deadline: datetime) -> Assignment:
     credentials = {key: value for key, value in binding.public.items() if key not in instances.WHERE} | secrets
     hidden = tuple(secrets.values())
     values: dict[str, Any] = {
-        "run": {"id": f"{order.pk}:{order.attempt}", "subject": str(order.pk), "attempt": order.attempt},
+        "run": {
+            "id": f"{order.pk}:{order.attempt}",
+            "subject": str(order.pk),
+            "attempt": order.attempt,
+            "outranked": _outranked(order),
+        },
         "instance": {
             "id": str(instance.pk),
             "name": instance.name,
@@ -72,6 +82,10 @@ def assignment_of(order: Order, deadline: datetime) -> Assignment:
     if "name" in where and (server := names.name_server(host.zone)):
         values["dns"] = server
         hidden += (server["key"]["secret"],)
+    manifest = instance.version.manifest
+    wanted = find_operation(manifest, order.operation) if order.kind == OrderKind.OPERATE else None
+    if wanted is not None:
+        values["operation"] = {"name": wanted.name, "parameters": order.parameters}
     return Assignment(
         order_id=order.pk,
         attempt=order.attempt,
@@ -79,10 +93,17 @@ def assignment_of(order: Order, deadline: datetime) -> Assignment:
         undoing=order.undoing,
         slug=order.slug,
         manifest_version=order.manifest_version,
-        playbooks=instance.version.manifest["playbooks"],
+        playbooks={**manifest["playbooks"], **{each.name: each.playbook for each in operations_of(manifest)}},
+        operation=() if wanted is None else (wanted.name, *(("verify",) if wanted.verify else ())),
         zone=host.zone.slug,
         target=target_of(host, pool.known_key(host).public_key),
         values=values,
         secrets=hidden,
         deadline=deadline,
     )
+
+
+def _outranked(order: Order) -> list[str]:
+    """Orders that worked on the same service before: what their runs may have left working on the host is ended."""
+    others = Order.objects.filter(instance=order.instance_id).exclude(pk=order.pk).order_by("-created_at")
+    return [str(pk) for pk in others.values_list("pk", flat=True)[:20]]

@@ -34,7 +34,7 @@ from catalog.tenancy.policy import Actor
 LONG_WAIT = timedelta(hours=24)
 """After this wait an order is passed by nobody who would borrow, even where there is too little room for it yet."""
 
-_FLOW_OF_KIND = {OrderKind.CREATE: "provision", OrderKind.DECOMMISSION: "decommission"}
+_FLOW_OF_KIND = {OrderKind.CREATE: "provision", OrderKind.DECOMMISSION: "decommission", OrderKind.OPERATE: "operate"}
 
 
 def claim(order: Order, instance: ServiceInstance, *, actor: Actor, now: datetime, explain: bool = True) -> Host:

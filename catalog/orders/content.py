@@ -6,9 +6,11 @@ from typing import Any
 
 from catalog.approvals.rules import Facts
 from catalog.offerings.models import Plan
+from catalog.orders.errors import IdempotencyKeyReused
 from catalog.orders.models import Order
 from catalog.orders.states import OrderKind
 from catalog.tenancy.models import Environment, Project
+from catalog.tenancy.policy import Actor
 
 SUBJECT = "order"
 
@@ -36,8 +38,20 @@ def shown_to_approver(order: Order) -> str:
             "price_krw_month": order.price_krw_month,
             "zone": str(order.zone_id),
             "reason": order.reason,
+            # Left out of the others, so that what waits for an approval stays what it was.
+            **({"operation": order.operation} if order.operation else {}),
         }
     )
+
+
+def same_request(actor: Actor, key: str | None, request_hash: str) -> Order | None:
+    """The order that this idempotency key already placed. Raises IdempotencyKeyReused where it asked for something else."""
+    if key is None or actor.user_id is None:
+        return None
+    earlier = Order.objects.filter(requested_by=actor.user_id, idempotency_key=key).first()
+    if earlier is not None and earlier.request_hash != request_hash:
+        raise IdempotencyKeyReused()
+    return earlier
 
 
 def facts(

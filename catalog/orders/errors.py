@@ -77,6 +77,27 @@ class OrderUnderWay(DomainError):
     title = _("Another order for this service is under way. Cancel it, or wait until it has ended.")
 
 
+class OperationUnknown(InvalidInput):
+    """The manifest the service was built from has no such operation."""
+
+    code = "operation-unknown"
+    title = _("This service has no such operation. Choose one of those listed for it.")
+
+
+class OperationNotPossible(DomainError):
+    """The instance is in a state in which the operation makes no sense, or nothing may be done to it."""
+
+    code = "operation-not-possible"
+    title = _("The service is in a state in which this cannot be done. Reload it to see what can.")
+
+
+class InGrace(DomainError):
+    """Whatever would make the service run again has to wait for an extension of its lease."""
+
+    code = "in-grace"
+    title = _("The lease has ended, so the service is stopped. Extend the lease: the service is started again then.")
+
+
 class CancelRequested(DomainError):
     """The run wants to finish an order that is being cancelled; it has to undo what it built instead."""
 

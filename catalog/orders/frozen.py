@@ -12,9 +12,9 @@ from catalog.audit.gate import Happening, append_events
 from catalog.audit.services import record
 from catalog.common.errors import DomainError
 from catalog.common.locks import lock_one
-from catalog.orders import advance
+from catalog.orders import advance, turns
 from catalog.orders.models import Order, OrderEvent
-from catalog.orders.states import OrderState
+from catalog.orders.states import OrderKind, OrderState
 from catalog.tenancy.policy import Action, Actor, require, system
 
 log = structlog.get_logger(__name__)
@@ -51,11 +51,19 @@ def release(now: datetime, *, limit: int = 500) -> int:
 
 def _go_on(pk: uuid.UUID, now: datetime) -> bool:
     with transaction.atomic():
-        order = lock_one(Order, pk)
+        order = _locked(pk)
         if order.state != OrderState.APPROVED or order.not_before is None:
             return False
         advance.go(order, actor=CALENDAR, now=now)
         return order.state != OrderState.APPROVED
+
+
+def _locked(pk: uuid.UUID) -> Order:
+    """The order, locked together with everything that is under way for its service. Raises OrderUnderWay."""
+    kind, instance_id = Order.objects.values_list("kind", "instance_id").get(pk=pk)
+    if kind != OrderKind.CREATE and instance_id is not None:
+        turns.hold(instance_id)
+    return lock_one(Order, pk)
 
 
 def override(actor: Actor, order: Order, *, reason: str, now: datetime) -> Order:
@@ -71,7 +79,7 @@ def override(actor: Actor, order: Order, *, reason: str, now: datetime) -> Order
     if not why:
         raise OverrideWithoutReason(fields={"reason": OverrideWithoutReason.title})
     with transaction.atomic():
-        held = lock_one(Order, order.pk)
+        held = _locked(order.pk)
         if held.state != OrderState.APPROVED or held.not_before is None:
             raise NotFrozen()
         before = {"until": held.not_before.isoformat(), "why": held.explanation.get("freeze", {}).get("why", "")}

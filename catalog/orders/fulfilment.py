@@ -20,7 +20,7 @@ from catalog.instances import services as instances
 from catalog.instances.models import ServiceInstance
 from catalog.instances.states import InstanceState
 from catalog.leases import services as leases
-from catalog.orders import claims
+from catalog.orders import claims, turns
 from catalog.orders.assignments import Assignment, assignment_of
 from catalog.orders.errors import CancelRequested
 from catalog.orders.models import Order, OrderEvent
@@ -66,6 +66,9 @@ def begin(order_id: uuid.UUID, attempt: int, flow_run_id: uuid.UUID | None, now:
             order.undoing = True
         if instance.state == InstanceState.PENDING:
             instances.move_instance(instance, InstanceState.PROVISIONING, actor=FLOW, now=now)
+        if order.kind == OrderKind.OPERATE and instance.state != InstanceState.UPDATING:
+            said = {"operation": order.operation}
+            instances.move_instance(instance, InstanceState.UPDATING, actor=FLOW, now=now, data=said)
         for host in lock_all(Host, _hosts_of(instance)):
             if host.state == HostState.RESERVED:
                 pool.move_host(host, HostState.IN_USE, actor=FLOW, now=now, proven_clean=False)
@@ -121,6 +124,23 @@ def succeed_create(order_id: uuid.UUID, attempt: int, *, outputs: dict[str, Any]
         dispatch.finish("order", order_id, attempt, ok=True, outcome="fulfilled", now=now)
 
 
+def succeed_operate(order_id: uuid.UUID, attempt: int, *, outputs: dict[str, Any], now: datetime) -> None:
+    """Done and verified: the instance is in the operation's end state, the order fulfilled, and the next one's turn has come.
+
+    A wish to cancel that came too late changes only how the order ends. Raises Superseded.
+    """
+    with transaction.atomic():
+        order, instance = _locked(order_id, attempt)
+        dispatch.finish("order", order_id, attempt, ok=True, outcome="fulfilled", now=now)
+        if instance.state == InstanceState.UPDATING:
+            said = {**instance.outputs, **outputs}
+            end_state = turns.operation_of(order).ends
+            instances.move_instance(instance, end_state, actor=FLOW, now=now, outputs=said, state_reason="")
+        end = OrderState.CANCELLED if order.state == OrderState.CANCELLING else OrderState.FULFILLED
+        move_order(order, end, actor=FLOW, now=now, failure_code="", failure_detail="")
+        turns.go_on(instance, actor=FLOW, now=now)
+
+
 def undone(order_id: uuid.UUID, attempt: int, *, residue: dict[str, Any], now: datetime) -> None:
     """Taken down and proven clean: the claim is given back; the order ends as cancelled or failed. Raises Superseded."""
     with transaction.atomic():
@@ -173,7 +193,8 @@ def next_attempt(order: Order, *, code: str, detail: str, now: datetime) -> None
     """Go on after a failed or lost attempt, in the caller's transaction, with the order locked.
 
     Building is tried ``ORDER_ATTEMPTS`` times, then it is undone; undoing and giving back as often, with a growing pause, and
-    then the order is ``failed_dirty``: it still holds its claim, it shows, and the sweep or a person ends it.
+    then the order is ``failed_dirty``: it still holds its claim, it shows, and the sweep or a person ends it. An operation is
+    tried as often as building; then it has failed, and the service is tainted.
     """
     append_events(
         order,
@@ -188,7 +209,13 @@ def next_attempt(order: Order, *, code: str, detail: str, now: datetime) -> None
     order.failure_code, order.failure_detail = failure["failure_code"], failure["failure_detail"]
     pause = min(FIRST_BACKOFF * 2 ** max(order.tries - 1, 0), LONGEST_BACKOFF)
     undo = order.kind == OrderKind.CREATE and (order.undoing or order.state == OrderState.CANCELLING)
-    if order.tries < settings.ORDER_ATTEMPTS:
+    if order.kind == OrderKind.OPERATE and (
+        order.state == OrderState.CANCELLING or order.tries >= settings.ORDER_ATTEMPTS
+    ):
+        instance = lock_one(ServiceInstance, order.instance_id)
+        turns.settle(order, instance, actor=FLOW, now=now)
+        turns.go_on(instance, actor=FLOW, now=now)
+    elif order.tries < settings.ORDER_ATTEMPTS:
         # A lost run said nothing against the host: go on at once. A failed one gets time to be mended.
         later = None if code == "run-lost" else now + pause
         claims.dispatch_attempt(order, actor=FLOW, now=now, tries=order.tries + 1, not_before=later, undoing=undo)

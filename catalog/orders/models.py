@@ -14,7 +14,9 @@ from catalog.tenancy.models import Project, Tenant, User
 
 
 class Order(UUIDModel, Stateful):
-    """One request to create, change or give back an instance.
+    """One request to create, operate, change or give back an instance.
+
+    One run at a time touches an instance; at most one more order, which outranks the one at work, waits approved for its turn.
 
     ``attempt`` is the newest run of its flow; a write that carries another is refused. While ``undoing`` an attempt takes down
     what earlier ones built; why is kept in ``failure_code`` and ``failure_detail``.
@@ -35,6 +37,9 @@ class Order(UUIDModel, Stateful):
     manifest_version = models.CharField(max_length=40)
     git_revision = models.CharField(max_length=64)
     name = models.CharField(max_length=40)
+    operation = models.CharField(
+        max_length=40, blank=True, help_text="of the manifest, which an order of the kind operate runs"
+    )
     parameters = models.JSONField(default=dict)
     data_class = models.CharField(
         max_length=20,
@@ -84,11 +89,14 @@ class Order(UUIDModel, Stateful):
             ),
             models.UniqueConstraint(
                 fields=("instance",),
-                condition=Q(
-                    state__in=("approved", "waiting_capacity", "dispatched", "running", "cancelling"),
-                    instance__isnull=False,
-                ),
+                condition=Q(state__in=("dispatched", "running", "cancelling"), instance__isnull=False),
                 name="order_one_at_a_time",
+                violation_error_message=_("Another order for this service is under way."),
+            ),
+            models.UniqueConstraint(
+                fields=("instance",),
+                condition=Q(state__in=("approved", "waiting_capacity"), instance__isnull=False),
+                name="order_one_waits",
                 violation_error_message=_("Another order for this service is under way."),
             ),
         ]

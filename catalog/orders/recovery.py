@@ -13,7 +13,7 @@ from catalog.dispatch.errors import PrefectUnavailable
 from catalog.dispatch.models import Job, JobState
 from catalog.instances.models import ServiceInstance
 from catalog.ipam.errors import NameResting, PortsExhausted
-from catalog.orders import advance, claims, frozen, waiting
+from catalog.orders import advance, claims, frozen, turns, waiting
 from catalog.orders.fulfilment import describe_lost_run, next_attempt, settle_decommission, settle_undone
 from catalog.orders.models import Order
 from catalog.orders.states import OrderKind, OrderState
@@ -182,6 +182,7 @@ def reconcile(now: datetime) -> Report:
     reopen_lost_runs(now, report)
     reopen_orphans(now, report)
     retry_dirty(now, report)
+    report.add("turns", turns.go_on_with_the_waiting(now, actor=RECONCILER))
     measure(now)
     admit_waiting(now, report)
     report.add("thawed", frozen.release(now))

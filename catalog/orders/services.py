@@ -1,12 +1,10 @@
 """What people ask for. Every face calls these; the rules are here."""
 
-import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.utils.translation import gettext as _
 
 from catalog.approvals import services as approvals
 from catalog.approvals.errors import OwnApproval
@@ -21,16 +19,14 @@ from catalog.instances.states import InstanceState
 from catalog.ipam import access
 from catalog.leases import services as leases
 from catalog.leases.limits import order_seconds
-from catalog.leases.models import Lease
 from catalog.offerings import services as offerings
-from catalog.orders import advance, claims
-from catalog.orders.content import SUBJECT, digest, shown_to_approver
+from catalog.orders import advance, claims, operations, turns
+from catalog.orders.content import SUBJECT, digest, same_request, shown_to_approver
 from catalog.orders.destination import destination
 from catalog.orders.errors import (
     AlreadyCancelling,
     AlreadyGivingBack,
     GiveBackNotCancellable,
-    IdempotencyKeyReused,
     NotRetryable,
     OrderEnded,
     OrderUnderWay,
@@ -46,24 +42,6 @@ from catalog.placement.services import locate, refuse_weak_isolation
 from catalog.tenancy.models import Project
 from catalog.tenancy.policy import Action, Actor, require
 from catalog.tenancy.projects import use_until
-
-_UNDER_WAY = (
-    OrderState.APPROVED,
-    OrderState.WAITING_CAPACITY,
-    OrderState.DISPATCHED,
-    OrderState.RUNNING,
-    OrderState.CANCELLING,
-)
-
-
-def _same_request(actor: Actor, key: str | None, request_hash: str) -> Order | None:
-    """The order that this idempotency key already placed. Raises IdempotencyKeyReused where it asked for something else."""
-    if key is None or actor.user_id is None:
-        return None
-    earlier = Order.objects.filter(requested_by=actor.user_id, idempotency_key=key).first()
-    if earlier is not None and earlier.request_hash != request_hash:
-        raise IdempotencyKeyReused()
-    return earlier
 
 
 def place(
@@ -98,7 +76,7 @@ def place(
         raise ProjectUnknown(fields={"project": ProjectUnknown.title}) from error
     asked = [str(project.pk), offering, plan, name, zone, lease_seconds, wait_for_capacity, data_class, *allow_from]
     request_hash = digest({"create": asked, "parameters": parameters})
-    if earlier := _same_request(actor, idempotency_key, request_hash):
+    if earlier := same_request(actor, idempotency_key, request_hash):
         return earlier
     if (until := use_until(project)) is not None and until <= now:
         raise ProjectEnded()
@@ -145,7 +123,7 @@ def place(
             return order
     except IntegrityError:
         # Two requests with one key met: the other one won, and this answers with its order.
-        if earlier := _same_request(actor, idempotency_key, request_hash):
+        if earlier := same_request(actor, idempotency_key, request_hash):
             return earlier
         raise
 
@@ -182,6 +160,8 @@ def reject(actor: Actor, order: Order, *, content_hash: str, comment: str = "", 
 def cancel(actor: Actor, order: Order, *, now: datetime) -> Order:
     """Cancel an order at any point before its end. What was built is taken down by a run before the claim is given back.
 
+    An operation that has begun is stopped, and leaves the service tainted: nobody knows how far it came.
+
     :raises OrderEnded, AlreadyCancelling, GiveBackNotCancellable: nothing has changed.
     """
     require(actor, Action.ORDER, order.tenant_id, order.project_id)
@@ -191,11 +171,16 @@ def cancel(actor: Actor, order: Order, *, now: datetime) -> Order:
             raise OrderEnded(state=held.state)
         if held.state == OrderState.CANCELLING:
             raise AlreadyCancelling()
+        if held.kind == OrderKind.DECOMMISSION and held.state in {*turns.WAITING, *turns.AT_WORK}:
+            raise GiveBackNotCancellable()
+        if held.kind == OrderKind.OPERATE:
+            turns.call_off(held, actor=actor, now=now)
+            if held.state == OrderState.CANCELLED and held.instance_id is not None:
+                turns.go_on(lock_one(ServiceInstance, held.instance_id), actor=actor, now=now)
+            return held
         if held.state not in {OrderState.DISPATCHED, OrderState.RUNNING}:
             advance.withdrawn(held, actor=actor, now=now)
             return held
-        if held.kind == OrderKind.DECOMMISSION:
-            raise GiveBackNotCancellable()
         move_order(held, OrderState.CANCELLING, actor=actor, now=now)
         if not dispatch.ever_began("order", held.pk) and dispatch.withdraw("order", held.pk, now=now):
             move_order(held, OrderState.CANCELLED, actor=actor, now=now)
@@ -210,6 +195,7 @@ def retry(actor: Actor, order: Order, *, now: datetime) -> Order:
     """Try a failed order again: one that holds nothing starts from its submission, one that does tries to undo again.
 
     :raises NotRetryable: it has not failed.
+    :raises OrderUnderWay, OperationNotPossible: of an operation; another order is under way, or the service has changed since.
     :raises NameTaken, QuotaExceeded, NothingToBorrow, NoCapacity: nothing has changed.
     """
     require(actor, Action.ORDER, order.tenant_id, order.project_id)
@@ -217,6 +203,9 @@ def retry(actor: Actor, order: Order, *, now: datetime) -> Order:
         held = lock_one(Order, order.pk)
         if held.state == OrderState.FAILED_DIRTY:
             claims.dispatch_attempt(held, actor=actor, now=now, tries=1, undoing=held.kind == OrderKind.CREATE)
+            return held
+        if held.state == OrderState.FAILED and held.kind == OrderKind.OPERATE:
+            operations.again(held, actor=actor, now=now)
             return held
         if held.state != OrderState.FAILED or held.kind != OrderKind.CREATE or held.instance is None:
             raise NotRetryable(state=held.state)
@@ -245,20 +234,22 @@ def give_back(
 ) -> Order:
     """Give a service back, once whoever must agree has agreed and no freeze keeps it. Everything on it will be lost.
 
+    It outranks every operation: one that has not begun is cancelled, one at work is told to stop and the give-back is the next.
+
     :raises AlreadyGivingBack: a give-back is under way or done.
     :raises OrderUnderWay: it is still being built; cancel that order instead.
     :raises LegalHold: it is held.
     """
     require(actor, Action.ORDER, instance.tenant_id, instance.project_id)
     request_hash = digest({"decommission": str(instance.pk)})
-    if earlier := _same_request(actor, idempotency_key, request_hash):
+    if earlier := same_request(actor, idempotency_key, request_hash):
         return earlier
     with transaction.atomic():
-        held = lock_one(ServiceInstance, instance.pk)
-        if held.state in advance.GOING or waiting_give_backs(held.pk):
+        held, ahead = turns.hold(instance.pk)
+        if held.state in advance.GOING or turns.waiting_give_backs(held.pk).exists():
             raise AlreadyGivingBack()
         leases.refuse_if_held(held, now=now)
-        if Order.objects.filter(instance=held, state__in=_UNDER_WAY).exists() or held.state == InstanceState.PENDING:
+        if held.state == InstanceState.PENDING or any(each.kind != OrderKind.OPERATE for each in ahead):
             raise OrderUnderWay()
         order = Order(
             kind=OrderKind.DECOMMISSION,
@@ -287,22 +278,6 @@ def give_back(
         move_order(order, OrderState.SUBMITTED, actor=actor, now=now, data={"reason": reason})
         advance.submitted(order, actor=actor, now=now)
         return order
-
-
-def waiting_give_backs(instance_id: uuid.UUID) -> list[uuid.UUID]:
-    """The orders that will give this instance back once somebody agrees or a freeze ends."""
-    waits = (OrderState.SUBMITTED, OrderState.PENDING_APPROVAL, OrderState.APPROVED)
-    rows = Order.objects.filter(instance=instance_id, kind=OrderKind.DECOMMISSION, state__in=waits)
-    return list(rows.values_list("pk", flat=True))
-
-
-def extend_lease(actor: Actor, instance: ServiceInstance, *, seconds: int, now: datetime) -> Lease:
-    """Let a service stay ``seconds`` longer. Raises what :func:`catalog.leases.services.extend` does, or NotFound."""
-    require(actor, Action.ORDER, instance.tenant_id, instance.project_id)
-    lease = Lease.objects.filter(instance=instance).first()
-    if lease is None:
-        raise NotFound(_("The service has no lease yet; it starts when the service is ready."))
-    return leases.extend(actor, lease, seconds=seconds, now=now)
 
 
 def reveal(actor: Actor, instance: ServiceInstance, *, now: datetime) -> dict[str, Any]:

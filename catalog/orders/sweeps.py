@@ -1,5 +1,6 @@
 """What the scheduled flows look for: deadlines that passed, hosts left behind, leases that ended."""
 
+import contextlib
 import uuid
 from datetime import datetime
 
@@ -14,12 +15,13 @@ from catalog.approvals.rules import Deed
 from catalog.common.errors import DomainError
 from catalog.common.locks import lock_all, lock_one
 from catalog.dispatch import services as dispatch
-from catalog.instances.models import ServiceInstance
 from catalog.instances.states import InstanceState
 from catalog.leases import services as leases
 from catalog.leases.models import Lease
-from catalog.orders import advance, services, silence
+from catalog.leases.states import LeaseState
+from catalog.orders import advance, operations, services, silence, turns
 from catalog.orders.content import SUBJECT
+from catalog.orders.errors import OrderUnderWay
 from catalog.orders.fulfilment import next_attempt
 from catalog.orders.models import Order
 from catalog.orders.recovery import Report
@@ -61,10 +63,10 @@ def _expire_order(order: Order, now: datetime) -> None:
         Order.objects.filter(pk=order.pk).update(deadline=until)
     elif (
         order.state == OrderState.DISPATCHED
-        and order.kind == OrderKind.CREATE
+        and order.kind in {OrderKind.CREATE, OrderKind.OPERATE}
         and not dispatch.ever_began("order", order.pk)
     ):
-        # No worker ever took it up, so nothing was built: give everything back.
+        # No worker ever took it up, so nothing was built or touched: give back what it holds.
         if dispatch.withdraw("order", order.pk, now=now):
             detail = _("No worker of the zone took the order up in time. Try again, or choose another zone.")
             if order.zone is not None and (why := why_silent(order.zone)):
@@ -103,36 +105,56 @@ def stuck(now: datetime) -> Report:
 
 
 def reclaim_due(zone: str, now: datetime) -> int:
-    """Order the give-back of every instance of a zone whose lease has ended; returns how many. Never early, never twice."""
-    placed, calendar = 0, freezes.calendar()
+    """Act on every lease of a zone whose end has come, or that of its grace; returns how many. Never early, never twice.
+
+    What has grace is stopped, the rest is given back. A service in grace that could not be stopped is stopped again.
+    """
+    acted, calendar = 0, freezes.calendar()
     due = leases.due(now, zone).values_list("pk", "instance_id", "instance__tenant__slug")
     for lease_id, instance_id, tenant in list(due):
         if calendar.freeze(Deed.RECLAIM, tenant, now=now) is not None:
             # Only where a window says so: it is looked at again until that ends, and acted upon then.
             continue
         try:
-            placed += reclaim_lease(lease_id, instance_id, now)
+            acted += reclaim_lease(lease_id, instance_id, now)
         except DomainError as error:
             log.warning("reclaim_refused", lease=str(lease_id), instance=str(instance_id), code=error.code)
-    return placed
+    _keep_stopped(zone, now)
+    return acted
 
 
 def reclaim_lease(lease_id: uuid.UUID, instance_id: uuid.UUID, now: datetime) -> bool:
-    """Order the give-back of one instance whose lease was seen to be due; False where it no longer is.
+    """Act on one lease that was seen to be due: begin its grace and stop the service, or order the give-back.
 
     Since it was seen, its people may have extended it, an auditor may hold it, or another sweep was here: it is judged again,
     locked. A give-back that its people ordered and that still waits, for an approval or a freeze's end, gives way.
 
-    :raises DomainError: it cannot be given back now, for example because another order for it is under way.
+    :returns: False: it is not due any more.
+    :raises DomainError: nothing can be done now, for example because it is still being built.
     """
     with transaction.atomic():
-        waiting = lock_all(Order, services.waiting_give_backs(instance_id))
-        instance = lock_one(ServiceInstance, instance_id)
-        if instance.state == InstanceState.DECOMMISSIONING or not leases.is_due(lock_one(Lease, lease_id), now):
+        # In the order of locks: what waits for a decision, then what is under way, then the service.
+        asked = turns.waiting_give_backs(instance_id).filter(state=OrderState.PENDING_APPROVAL)
+        pending = lock_all(Order, asked.values_list("pk", flat=True))
+        instance, ahead = turns.hold(instance_id)
+        lease = lock_one(Lease, lease_id)
+        if instance.state == InstanceState.DECOMMISSIONING or not leases.is_due(lease, now):
             return False
-        reason = _("The lease ended.")
-        for order in waiting:
+        if leases.enter_grace(lease, now=now, actor=RECLAIM):
+            operations.stop_for_grace(instance, ahead, actor=RECLAIM, now=now)
+            return True
+        reason = _("The grace ended.") if lease.state == LeaseState.GRACE else _("The lease ended.")
+        for order in {each.pk: each for each in (*pending, *ahead) if each.kind == OrderKind.DECOMMISSION}.values():
             if order.state in {OrderState.PENDING_APPROVAL, OrderState.APPROVED}:
                 advance.withdrawn(order, actor=RECLAIM, now=now, data={"why": reason})
         services.give_back(RECLAIM, instance, reason=reason, idempotency_key=f"lease:{lease_id}", now=now)
         return True
+
+
+def _keep_stopped(zone: str, now: datetime) -> None:
+    running = leases.in_grace(zone, now=now).filter(instance__state__in=(InstanceState.ACTIVE, InstanceState.TAINTED))
+    for lease_id, instance_id in list(running.values_list("pk", "instance_id")[:500]):
+        with contextlib.suppress(OrderUnderWay), transaction.atomic():
+            instance, ahead = turns.hold(instance_id)
+            if operations.stop_again(lock_one(Lease, lease_id), instance, ahead, actor=RECLAIM, now=now):
+                log.warning("stopped_again", lease=str(lease_id), instance=str(instance_id))

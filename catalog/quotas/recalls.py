@@ -124,7 +124,7 @@ def _pieces(
     newest = list(
         hosts.annotate(
             began=Min("allocations__instance__loans__began_at", filter=on_loan),
-            last_end=Max("allocations__instance__lease__ends_at", filter=on_loan),
+            last_end=Max(leases.frees_at("allocations__instance__lease__"), filter=on_loan),
         )
         .order_by("-began")
         .values_list("pk", "began", "last_end")[:HOSTS_COMPARED]
@@ -152,7 +152,7 @@ def _recall(need: Need, zone: Zone, host: uuid.UUID, *, due: datetime, now: date
             return None
         reason = _("The affiliate that this capacity is guaranteed to needs it back.")
         ends = {
-            lease.instance_id: leases.recall(lease, ends_at=due, reason=reason, now=now, actor=actor).ends_at
+            lease.instance_id: leases.recall(lease, ends_at=due, reason=reason, now=now, actor=actor).erased_at
             for lease in found
         }
         recall = Recall.objects.create(

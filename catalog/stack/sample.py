@@ -11,6 +11,7 @@ from django.db import transaction
 from catalog.common.data import DataClass, ordinary
 from catalog.ipam import networks
 from catalog.ipam.networks import NameServer
+from catalog.leases.models import LeasePolicy
 from catalog.pool.models import DISK_GB, MEMORY_MB, VCPU, Zone
 from catalog.quotas.models import Quota
 from catalog.stack.environment import secret
@@ -40,6 +41,8 @@ TENANTS = {
     "card": ("품앗이카드", "Pumasi Card", "points", "포인트 적립"),
     "life": ("품앗이생명", "Pumasi Life", "claims", "보험금 청구"),
 }
+SHORT_LIVED = ("capital", "card")
+"""Affiliates without grace: in the demo a lease of seconds ends, and the next affiliate gets the host while one watches."""
 PEOPLE = (
     Person("minji", "김", "민지", "capital", Role.DEVELOPER, "developer of Pumasi Capital"),
     Person("junho", "이", "준호", "capital", Role.APPROVER, "approver of Pumasi Capital"),
@@ -107,6 +110,8 @@ def load(
                 slug=slug, defaults={"name_ko": name_ko, "name_en": name_en}
             )
             Project.objects.get_or_create(tenant=tenants[slug], slug=project, defaults={"name": title})
+            if slug in SHORT_LIVED:
+                LeasePolicy.objects.get_or_create(tenant=tenants[slug], offering=None, defaults={"grace_seconds": 0})
             for resource_class, (own, more) in QUOTA.items():
                 Quota.objects.get_or_create(
                     tenant=tenants[slug],

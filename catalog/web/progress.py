@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from catalog.common.models import AbstractEvent
 from catalog.common.words import moment, span
+from catalog.offerings.operations import find_operation
 from catalog.orders import silence
 from catalog.orders.models import Order
 from catalog.orders.states import OrderKind, OrderState
@@ -24,12 +25,15 @@ STEPS: Mapping[str, str | Promise] = {
     "undo": _("Take down what was built"),
     "decommission": _("Take down"),
     "residue": _("Prove that nothing is left"),
+    "stop": _("Stop"),
+    "start": _("Start"),
     "learn-key": _("Learn the ssh key"),
     "inspect": _("Inspect"),
     "wipe": _("Wipe"),
 }
 CAUSES: Mapping[str, str | Promise] = {
     "playbook-failed": _("A task of the build failed."),
+    "operation-failed": _("A task of the operation failed."),
     "verify-failed": _("The service was built, but did not answer as it should."),
     "host-unreachable": _("The server stopped answering."),
     "host-key-changed": _("The server showed another ssh key than the one known."),
@@ -57,12 +61,28 @@ _ORDER_SAYS: Mapping[str, str | Promise] = {
     OrderState.FAILED: _("Failed; everything was undone and nothing is held any more"),
     OrderState.FAILED_DIRTY: _("Failed, and something could not be taken down yet"),
 }
+_OPERATION_SAYS: Mapping[str, str | Promise] = {
+    OrderState.CANCELLING: _("Being cancelled: it is told to stop"),
+    OrderState.CANCELLED: _("Cancelled"),
+    OrderState.FAILED: _("Failed"),
+}
+_DONE: Mapping[str, str | Promise] = {
+    OrderKind.CREATE: _("Ready: built and checked"),
+    OrderKind.DECOMMISSION: _("Given back, and proven clean"),
+}
+_WHY: Mapping[str, str | Promise] = {
+    "give-back": _("The service is given back, and that comes first."),
+    "lease-extended": _("The lease was extended."),
+    "outranked": _("A newer order took its place."),
+    "nothing-to-do": _("The service was there already."),
+}
 _RULES: Mapping[str, str | Promise] = {
     "under-threshold": _("no approval needed at this price"),
     "give-back": _("giving back needs no approval"),
     "operate": _("this needs no approval"),
     "curated": _("a rule asks for no approval"),
     "platform": _("the platform takes it back; nobody is asked"),
+    "operation": _("operations need no approval"),
 }
 _TONE_OF: Mapping[str, str] = {
     OrderState.PENDING_APPROVAL: "wait",
@@ -138,7 +158,8 @@ def cause(code: str) -> str:
     return str(CAUSES.get(code, code))
 
 
-_OF_THE_ZONE = {
+_WAITS = {
+    "behind": (_("Waiting until the order under way has ended"), "wait"),
     silence.SILENT: (_("Waiting: nobody works in the zone"), "wait"),
     silence.BACK: (_("Somebody works in the zone again"), "good"),
 }
@@ -160,8 +181,8 @@ def _milestone(event: AbstractEvent, kind: str) -> tuple[str, str, str]:
         return _state(data, kind)
     if event.kind == "placed":
         return gettext("Room taken on %(host)s") % {"host": data.get("host", "")}, "", "good"
-    if event.kind in _OF_THE_ZONE:
-        text, tone = _OF_THE_ZONE[event.kind]
+    if event.kind in _WAITS:
+        text, tone = _WAITS[event.kind]
         return str(text), "", tone
     if event.kind in {"decision", "frozen", "override"}:
         return _agreement(event)
@@ -197,11 +218,14 @@ def _state(data: Mapping[str, Any], kind: str) -> tuple[str, str, str]:
     attempt = data.get("attempt")
     said = str(_ORDER_SAYS.get(to, to))
     if to == OrderState.FULFILLED:
-        ready = _("Ready: built and checked") if kind == OrderKind.CREATE else _("Given back, and proven clean")
-        return str(ready), "", "good"
+        return str(_DONE.get(kind, said)), "", "good"
+    if kind == OrderKind.OPERATE:
+        said = str(_OPERATION_SAYS.get(to, said))
     if to == OrderState.DISPATCHED and isinstance(attempt, int) and attempt > 1:
         said = gettext("Handed to a worker, attempt %d") % attempt
-    detail = str(_RULES.get(str(data.get("rule", "")), "")) or str(data.get("comment") or data.get("why") or "")
+    detail = str(_RULES.get(str(data.get("rule", "")), "")) or str(data.get("comment") or "")
+    why = str(data.get("why") or "")
+    detail = detail or str(_WHY.get(why, why))
     return said, detail, _TONE_OF.get(to, "good")
 
 
@@ -296,9 +320,14 @@ def pace(order: Order, events: Iterable[AbstractEvent], now: datetime) -> Pace |
     dispatched = [each.at for each in events if each.kind == "state" and each.data.get("to") == OrderState.DISPATCHED]
     began = dispatched[-1] if dispatched else order.state_since
     usual: Mapping[str, int] = order.version.manifest["steps"]
-    ahead = (
-        ("provision", "verify") if order.kind == OrderKind.CREATE and not order.undoing else ("decommission", "residue")
-    )
-    most = sum(usual[step] for step in ahead)
+    most = _usual(order, usual)
     gone = int((now - began).total_seconds())
     return Pace(began, max(0, min(gone, most * 95 // 100)), most)
+
+
+def _usual(order: Order, usual: Mapping[str, int]) -> int:
+    if order.kind == OrderKind.OPERATE:
+        operation = find_operation(order.version.manifest, order.operation)
+        return 0 if operation is None else operation.seconds + (usual["verify"] if operation.verify else 0)
+    builds = order.kind == OrderKind.CREATE and not order.undoing
+    return sum(usual[step] for step in (("provision", "verify") if builds else TAKING_DOWN))

@@ -42,6 +42,12 @@ NAMES = frozenset(
         gettext_noop("Try the delivered database"),
         gettext_noop("Take the Redis server off the host"),
         gettext_noop("Try the delivered server"),
+        gettext_noop("Stop the PostgreSQL database"),
+        gettext_noop("Start the PostgreSQL database"),
+        gettext_noop("Stop the Redis server"),
+        gettext_noop("Start the Redis server"),
+        gettext_noop("Stop the service so that it stays stopped, and keep its data"),
+        gettext_noop("Start the service with the data it had"),
     }
 )
 

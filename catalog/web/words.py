@@ -21,6 +21,7 @@ CATEGORIES: Mapping[str, str | Promise] = {
     "web": _("Web"),
 }
 _RESOURCES: Mapping[str, str | Promise] = {"VCPU": _("vCPU"), "MEMORY_MB": _("Memory"), "DISK_GB": _("Disk")}
+_OPERATIONS: Mapping[str, str | Promise] = {"stop": _("Stop"), "start": _("Start")}
 _CREDENTIALS: Mapping[str, str | Promise] = {
     "name": _("Host name"),
     "address": _("Address"),
@@ -79,6 +80,11 @@ def _binary(value: int, unit: str, larger: str) -> str:
 def credential(name: str) -> str:
     """The word for one credential; an unknown one is its own word."""
     return str(_CREDENTIALS.get(name, name))
+
+
+def operation(name: str) -> str:
+    """The word for an operation where its manifest is not at hand; an unknown one is its own word."""
+    return str(_OPERATIONS.get(name, name))
 
 
 def full_name(user: User) -> str:

@@ -80,7 +80,7 @@ def test_only_who_may_order_extends(lease: Lease, approver: User, mallory: User,
 
 @pytest.mark.parametrize("state", [LeaseState.EXPIRING, LeaseState.GRACE])
 def test_an_extension_brings_an_expiring_lease_back(lease: Lease, developer: User, state: str) -> None:
-    Lease.objects.update(state=state)
+    Lease.objects.update(state=state, grace_ends_at=lease.ends_at + timedelta(seconds=HOUR))
     leases.extend(acting(developer), lease, seconds=HOUR, now=NOW)
     assert lease.state == LeaseState.ACTIVE
 

@@ -209,7 +209,7 @@ def test_what_is_said_to_be_room_is_granted_and_a_second_more_is_not(
     Project.objects.update(ends_on=ends_on)
     Lease.objects.update(extensions=made)
     fresh = ServiceInstance.objects.select_related("project", "plan", "lease").get().lease
-    assert extension_room(fresh) == room
+    assert extension_room(fresh, NOW) == room
     with pytest.raises(DomainError):
         leases.extend(acting(developer), fresh, seconds=room + 1, now=NOW)
     if room:

@@ -90,7 +90,7 @@ def test_a_second_recall_that_brings_nothing_changes_nothing(lease: Lease) -> No
 def test_a_recalled_lease_is_not_extended_even_if_it_ends_when_it_would_have(lease: Lease, developer: User) -> None:
     recall(lease, 90)
     assert lease.ends_at == NOW + 60 * DAYS
-    assert extension_room(lease) == 0
+    assert extension_room(lease, NOW) == 0
     with pytest.raises(LeaseRecalled):
         leases.extend(acting(developer), lease, seconds=1, now=NOW)
     leases.cancel_recall(lease, now=NOW, actor=LENDER)

@@ -28,7 +28,7 @@ def write(root: Path, said: Any, folder: str = "") -> Path:
     place = root / (folder or said["slug"])
     place.mkdir(parents=True, exist_ok=True)
     shutil.copy(SERVICES / "manifest.schema.json", root)
-    for step in ("provision", "verify", "decommission", "residue"):
+    for step in ("provision", "verify", "decommission", "residue", "stop", "start"):
         (place / f"{step}.yml").write_text("---\n", encoding="utf-8")
     text = said if isinstance(said, str) else yaml.safe_dump(said, allow_unicode=True)
     (place / "service.yml").write_text(text, encoding="utf-8")

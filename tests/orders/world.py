@@ -86,6 +86,18 @@ class World:
         order.refresh_from_db()
         return order
 
+    def operated(self, order: Order, **outputs: Any) -> None:
+        """The newest attempt of an operation goes well."""
+        self.begin(order)
+        fulfilment.succeed_operate(order.pk, order.attempt, outputs=outputs, now=self.later(seconds=4))
+        order.refresh_from_db()
+
+    def given_back(self, order: Order) -> None:
+        """The newest attempt of a give-back goes well."""
+        self.begin(order)
+        fulfilment.succeed_decommission(order.pk, order.attempt, residue=CLEAN, now=self.later(seconds=4))
+        order.refresh_from_db()
+
     def wipe(self, host: Host, *, findings: list[dict[str, str]] | None = None) -> None:
         """The wipe flow of a draining host, to its end."""
         host.refresh_from_db()

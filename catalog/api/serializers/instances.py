@@ -9,6 +9,7 @@ from rest_framework import serializers
 from catalog.api.fields import FreeObject, Page, Strict, Text, Whole
 from catalog.api.serializers.orders import LONGEST, Event
 from catalog.api.serializers.texts import ProjectName
+from catalog.common import clock
 from catalog.common.data import DataClass
 from catalog.instances.states import InstanceState
 from catalog.leases.limits import extension_room
@@ -50,9 +51,37 @@ class GiveBack(Strict):
     reason = Text(max_length=300, required=False, allow_blank=True, default="")
 
 
+class Operate(Strict):
+    """Which operation, and what it asks for."""
+
+    operation = Text(max_length=40, help_text=_("One of `operations` of the service."))
+    parameters = FreeObject(required=False)
+    reason = Text(max_length=300, required=False, allow_blank=True, default="")
+
+
+class Operation(serializers.Serializer[Any]):
+    """Something that can be done to the service."""
+
+    name = serializers.CharField()
+    title = serializers.DictField(child=serializers.CharField(), help_text=_("Language → its name."))
+    about = serializers.DictField(child=serializers.CharField(), help_text=_("Language → what it does."))
+    parameters = FreeObject(help_text=_("JSON Schema of what it asks for."))
+    usual_seconds = serializers.IntegerField(source="seconds", help_text=_("How long it usually takes."))
+    possible = serializers.BooleanField(help_text=_("Whether it can be ordered now."))
+
+
+class Ahead(serializers.Serializer[Any]):
+    """What will happen to a service when nobody does anything."""
+
+    at = serializers.DateTimeField()
+    what = serializers.ChoiceField(choices=("stop", "erase"))
+
+
 class Lease(serializers.Serializer[Any]):
     """How long it may stay; afterwards it is taken back. While it is held it is not.
 
+    From ``ends_at`` to ``grace_ends_at`` it is stopped and its data kept; null: there is no grace. Grace begins when it is
+    stopped, so ``grace_ends_at`` moves with that by seconds. ``ahead`` says what happens when, as things stand.
     ``held_at`` says since when; ``held_until`` null: until the hold is lifted. ``recalled_at`` says when its lender asked for
     it back; it cannot be extended then.
     """
@@ -60,10 +89,17 @@ class Lease(serializers.Serializer[Any]):
     state = serializers.ChoiceField(choices=LeaseState.choices)
     starts_at = serializers.DateTimeField()
     ends_at = serializers.DateTimeField()
+    grace_ends_at = serializers.DateTimeField(allow_null=True)
+    ahead = serializers.SerializerMethodField(help_text=_("What happens when, if nobody does anything."))
     held_at = serializers.DateTimeField(allow_null=True)
     held_until = serializers.DateTimeField(allow_null=True)
     recalled_at = serializers.DateTimeField(allow_null=True)
     recall_reason = serializers.CharField()
+
+    @extend_schema_field(Ahead(many=True))
+    def get_ahead(self, lease: LeaseRow) -> Any:
+        """In order; nothing once it has ended, and while it is held until it is lifted."""
+        return Ahead([{"at": at, "what": what} for at, what in lease.ahead(clock.now())], many=True).data
 
 
 class LeaseDetail(Lease):
@@ -76,7 +112,7 @@ class LeaseDetail(Lease):
 
     def get_extension_room_seconds(self, lease: LeaseRow) -> int:
         """Zero where it cannot be extended."""
-        return extension_room(lease)
+        return extension_room(lease, clock.now())
 
     @extend_schema_field(Event(many=True))
     def get_events(self, lease: LeaseRow) -> Any:

@@ -89,6 +89,7 @@ class Order(serializers.Serializer[Any]):
     offering = serializers.CharField(source="plan.offering.slug")
     plan = serializers.CharField(source="plan.slug")
     name = serializers.CharField()
+    operation = serializers.CharField(help_text=_("Of the kind `operate`: which operation; else empty."))
     zone = serializers.CharField(source="zone.slug", allow_null=True, default=None)
     instance = serializers.UUIDField(source="instance_id", allow_null=True)
     requested_by = serializers.CharField(source="requested_by.username", allow_null=True, default=None)

@@ -22,7 +22,9 @@ from catalog.instances.models import ServiceInstance
 from catalog.ipam.models import Endpoint
 from catalog.leases import errors as lease_errors
 from catalog.leases import holds
-from catalog.orders import errors, selectors, services
+from catalog.offerings.errors import ParameterForbidden, ParametersInvalid
+from catalog.offerings.operations import operations_of
+from catalog.orders import errors, operations, selectors, services
 
 
 def _with_endpoints(rows: "QuerySet[ServiceInstance]") -> "QuerySet[ServiceInstance]":
@@ -97,7 +99,7 @@ class Lease(Face):
         """Let the service stay longer."""
         given = self.body(shapes.ExtendLease)
         instance = selectors.instance_for(self.actor, instance_id)
-        lease = services.extend_lease(self.actor, instance, seconds=given["extend_seconds"], now=clock.now())
+        lease = operations.extend_lease(self.actor, instance, seconds=given["extend_seconds"], now=clock.now())
         return Response(shapes.Lease(lease).data)
 
 
@@ -127,6 +129,36 @@ class LiftHold(Face):
         given = self.body(shapes.LiftHold)
         lease = selectors.lease_for(self.actor, instance_id)
         return Response(shapes.Lease(holds.lift_hold(self.actor, lease, now=clock.now(), **given)).data)
+
+
+class Operations(Face):
+    """What can be done to it."""
+
+    refusals: ClassVar = {
+        "POST": (
+            errors.OperationUnknown, errors.OperationNotPossible, errors.InGrace, errors.OrderUnderWay,
+            errors.IdempotencyKeyReused, ParametersInvalid, ParameterForbidden,
+        ),
+    }  # fmt: skip
+
+    @extend_schema(responses={200: shapes.Operation(many=True)})
+    def get(self, request: Request, instance_id: uuid.UUID) -> Response:
+        """What can be done to the service besides giving it back."""
+        self.query(Nothing)
+        instance = selectors.instance_for(self.actor, instance_id)
+        now_possible = {each.name for each in operations.possible(instance, getattr(instance, "lease", None))}
+        rows = [
+            {**vars(each), "possible": each.name in now_possible} for each in operations_of(instance.version.manifest)
+        ]
+        return Response(shapes.Operation(rows, many=True).data)
+
+    @extend_schema(request=shapes.Operate, parameters=[IDEMPOTENCY_KEY], responses={201: OrderDetail})
+    def post(self, request: Request, instance_id: uuid.UUID) -> Response:
+        """Order an operation, such as `stop` or `start`; the answer is the order that carries it out."""
+        key = idempotency_key(request)
+        given = self.body(shapes.Operate)
+        instance = selectors.instance_for(self.actor, instance_id)
+        return accepted(operations.operate(self.actor, instance, idempotency_key=key, now=clock.now(), **given))
 
 
 class GiveBack(Face):

@@ -51,6 +51,12 @@ def state(thing: Order | ServiceInstance | Host) -> SafeString:
 
 
 @register.filter
+def deed(order: Order) -> str:
+    """What an order does: the kind, or of an operation its name."""
+    return words.operation(order.operation) if order.operation else capfirst(order.get_kind_display())
+
+
+@register.filter
 def tone(host: Host) -> str:
     """The colour group of a host's state."""
     return badges.HOST[host.state].tone

@@ -18,18 +18,21 @@ from catalog.instances.models import ServiceInstance
 from catalog.instances.services import READY, current_binding
 from catalog.instances.states import InstanceState
 from catalog.leases.limits import extension_room
+from catalog.leases.models import Lease
 from catalog.leases.states import LeaseState
 from catalog.offerings.models import Plan
-from catalog.orders import selectors, services
+from catalog.orders import operations, selectors, services
+from catalog.orders.models import Order
 from catalog.placement.selectors import locate_rows
 from catalog.tenancy.policy import Action, can
 from catalog.web.badges import GONE
 from catalog.web.forms import lease_choices
 from catalog.web.pages import PortalRequest, attempt, portal, sentence, show, window
 from catalog.web.requests import in_advance
-from catalog.web.words import credential
+from catalog.web.words import credential, of_both
 
 _EXTENSIONS = 90 * 86_400
+_ICONS = {"stop": "ban", "start": "bolt"}
 
 
 @require_safe
@@ -73,8 +76,9 @@ def _page(request: PortalRequest, found: ServiceInstance, **more: Any) -> HttpRe
     lease = getattr(found, "lease", None)
     history = list(selectors.orders_for(request.actor).filter(instance=found).order_by("-created_at")[:10])
     orders_here = can(request.actor, Action.ORDER, found.tenant_id, found.project_id)
+    building = next((each for each in history if not each.ended_at), None)
     held = lease is not None and lease.is_held(clock.now())
-    room = extension_room(lease) if lease is not None and lease.state != LeaseState.ENDED else 0
+    room = extension_room(lease, clock.now()) if lease is not None and lease.state != LeaseState.ENDED else 0
     return show(
         request,
         "instance.html",
@@ -89,10 +93,49 @@ def _page(request: PortalRequest, found: ServiceInstance, **more: Any) -> HttpRe
         may_give_back=orders_here
         and not held
         and found.state not in {*GONE, InstanceState.PENDING, InstanceState.DECOMMISSIONING},
+        operations=_buttons(found, lease, building) if orders_here else [],
+        operation_key=str(uuid.uuid4()),
         history=history,
-        building=next((each for each in history if not each.ended_at), None),
+        building=building,
         **{**_connection(request, found), **more},
     )
+
+
+def _buttons(found: ServiceInstance, lease: Lease | None, building: Order | None) -> list[dict[str, str]]:
+    """The operations that can be ordered with one click now."""
+    asks = [each for each in operations.possible(found, lease) if not each.parameters.get("required")]
+    return [
+        {
+            "name": each.name,
+            "title": of_both(each.title),
+            "about": of_both(each.about),
+            "icon": _ICONS.get(each.name, "settings"),
+            "sure": f"{of_both(each.title)}? {of_both(each.about)}" if each.ends != InstanceState.ACTIVE else "",
+        }
+        for each in asks
+        if building is None
+    ]
+
+
+@require_POST
+@portal
+def operation(request: PortalRequest, instance_id: uuid.UUID, name: str) -> HttpResponse:
+    """Order an operation, and show its order. Sent twice, it is one."""
+    found = selectors.instance_for(request.actor, instance_id)
+    try:
+        order = operations.operate(
+            request.actor,
+            found,
+            operation=name,
+            idempotency_key=request.POST.get("key", "")[:100] or None,
+            now=clock.now(),
+        )
+    except (NotFound, Forbidden):
+        raise
+    except DomainError as error:
+        messages.error(request, sentence(error))
+        return redirect("web:instance", instance_id=instance_id)
+    return redirect("web:order", order_id=order.pk)
 
 
 @require_POST
@@ -126,7 +169,7 @@ def extend(request: PortalRequest, instance_id: uuid.UUID) -> HttpResponse:
     seconds = int(asked) if asked.isdecimal() and len(asked) < 12 else 0
     return attempt(
         request,
-        lambda: services.extend_lease(request.actor, found, seconds=seconds, now=clock.now()),
+        lambda: operations.extend_lease(request.actor, found, seconds=seconds, now=clock.now()),
         done=_("The lease has been extended."),
         then=reverse("web:instance", args=[instance_id]),
     )

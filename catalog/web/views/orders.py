@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from catalog.common import clock
 from catalog.common.errors import NotFound
+from catalog.offerings.operations import find_operation
 from catalog.orders import selectors, services, waiting
 from catalog.orders.models import Order, OrderEvent
 from catalog.orders.states import CANCELLABLE, OrderKind, OrderState
@@ -25,6 +26,9 @@ from catalog.web.words import of_both
 
 EVENTS = 2000
 """So many events a page reads at most; builds have some hundred."""
+
+RETRIED = (OrderKind.CREATE, OrderKind.OPERATE)
+"""Kinds of orders that can be tried again once they have failed."""
 
 FILTERS = {
     "": None,
@@ -68,9 +72,7 @@ def _view(request: PortalRequest, order: Order, events: list[OrderEvent]) -> dic
         "over": _over(order) and last >= order.seq,
         "may_cancel": orders_here and cancellable,
         "may_retry": orders_here
-        and (
-            order.state == OrderState.FAILED_DIRTY or (order.state, order.kind) == (OrderState.FAILED, OrderKind.CREATE)
-        ),
+        and (order.state == OrderState.FAILED_DIRTY or (order.state == OrderState.FAILED and order.kind in RETRIED)),
         "may_decide": order.state == OrderState.PENDING_APPROVAL
         and selectors.to_decide(actor, now=clock.now()).filter(pk=order.pk).exists(),
         "may_override": order.not_before is not None and can(actor, Action.OVERRIDE_FREEZE, order.tenant_id),
@@ -99,9 +101,11 @@ def order(request: PortalRequest, order_id: uuid.UUID) -> HttpResponse:
 
 def parameters(found: Order) -> list[tuple[str, object]]:
     """Who may connect, and what was chosen, under the titles of the manifest."""
-    known = found.version.manifest["parameters"]["properties"]
+    manifest = found.version.manifest
+    operation = find_operation(manifest, found.operation) if found.operation else None
+    known = (manifest if operation is None else {"parameters": operation.parameters})["parameters"]["properties"]
     clients = ", ".join(found.allow_from) or _("networks of the affiliate and of the zone")
-    return [(_("Who may connect"), clients)] + [
+    return ([] if operation else [(_("Who may connect"), clients)]) + [
         (of_both(known[name]["x-title"]) if name in known else name, value) for name, value in found.parameters.items()
     ]
 
@@ -132,7 +136,9 @@ def cancel(request: PortalRequest, order_id: uuid.UUID) -> HttpResponse:
     return attempt(
         request,
         lambda: services.cancel(request.actor, found, now=clock.now()),
-        done=_("The order is being cancelled. What was built so far is taken down first."),
+        done=_("The order is being cancelled. What was built so far is taken down first.")
+        if found.kind == OrderKind.CREATE
+        else _("The order is being cancelled."),
         then=reverse("web:order", args=[order_id]),
     )
 

@@ -17,12 +17,18 @@ short_description: End what an earlier attempt of a run left working on the host
 description:
   - Finds processes whose environment carries C(PUMASI_RUN) of the same subject with a lower attempt, asks them to end, kills
     those that do not, and fails unless all are gone.
+  - Treats every attempt of the subjects in I(outranked) like an earlier attempt of its own.
   - Fails without touching anything where a higher attempt is at work.
 options:
   run:
     description: The run that begins, C(<subject>:<attempt>).
     type: str
     required: true
+  outranked:
+    description: Other subjects that worked on the same service before, and must not any more.
+    type: list
+    elements: str
+    default: []
   patience:
     description: Seconds between asking and killing, and again between killing and giving up.
     type: int
@@ -89,28 +95,37 @@ def end(handles, patience):
 
 def main():
     module = AnsibleModule(
-        argument_spec={"run": {"type": "str", "required": True}, "patience": {"type": "int", "default": 5}},
+        argument_spec={
+            "run": {"type": "str", "required": True},
+            "outranked": {"type": "list", "elements": "str", "default": []},
+            "patience": {"type": "int", "default": 5},
+        },
         supports_check_mode=True,
     )
     run = split(module.params["run"])
     if run is None:
         module.fail_json(msg=f"The run must read <subject>:<attempt>, not {module.params['run']!r}.")
     subject, attempt = run
+    outranked = set(module.params["outranked"]) - {subject}
     ended = []
     # More than one round: a process may have started another while it was being ended.
     for _ in range(5):
-        found = [(pid, handle, number) for pid, handle, of, number in marked() if of == subject and number != attempt]
-        later = [number for _pid, _handle, number in found if number > attempt]
+        found = [
+            (pid, handle, of, number)
+            for pid, handle, of, number in marked()
+            if of in outranked or (of == subject and number != attempt)
+        ]
+        later = [number for _pid, _handle, of, number in found if of == subject and number > attempt]
         if later:
             module.fail_json(
                 msg=f"Attempt {max(later)} is at work on this host, so attempt {attempt} has come too late."
             )
         if not found:
             module.exit_json(changed=bool(ended), ended=ended)
-        ended += [f"{command_of(pid)} (attempt {number})" for pid, _handle, number in found]
+        ended += [f"{command_of(pid)} (attempt {number})" for pid, _handle, _of, number in found]
         if module.check_mode:
             module.exit_json(changed=True, ended=ended)
-        stubborn = end([handle for _pid, handle, _number in found], module.params["patience"])
+        stubborn = end([handle for _pid, handle, _of, _number in found], module.params["patience"])
         if stubborn:
             module.fail_json(
                 msg="An earlier attempt still has processes on this host that cannot be ended.", ended=ended

@@ -21,6 +21,7 @@ from ansible.module_utils.pumasi_host import check_unit, fill
 from ansible.module_utils.pumasi_traces import (
     account_uid,
     journal_lines,
+    listening_ports,
     matching,
     naming_files,
     processes_naming,
@@ -31,7 +32,6 @@ from ansible.module_utils.pumasi_traces import (
 
 FINDINGS_PER_KIND = 50
 SHORTEST_NAME = 4
-LISTENING, UNCONNECTED = "0A", "07"
 JOURNAL_LINE = re.compile(r"^\w{3} [ \d]\d [\d:]+ (?P<source>[^\[:]+)(?:\[\d+\])?: (?P<text>.*)$")
 # What these write is about the machine; a slice shows in their lines by its unit, never by a given name.
 MACHINE_SOURCES = re.compile(r"^(kernel|systemd.*|dbus-daemon)$")
@@ -93,17 +93,6 @@ def packaged_files():
     """Configuration files that packages brought, with the MD5 sum each came with."""
     status = read_bytes("/var/lib/dpkg/status").decode(errors="replace")
     return dict(re.findall(r"^ (/\S+) ([0-9a-f]{32})", status, re.MULTILINE))
-
-
-def listening_ports():
-    """Ports of TCP sockets that listen and of UDP sockets that are bound, both address families."""
-    ports = set()
-    for table, wanted in (("tcp", LISTENING), ("tcp6", LISTENING), ("udp", UNCONNECTED), ("udp6", UNCONNECTED)):
-        for line in read_bytes(f"/proc/net/{table}").decode().splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == wanted:
-                ports.add(int(fields[1].rpartition(":")[2], 16))
-    return ports
 
 
 def probe_processes(slice_):

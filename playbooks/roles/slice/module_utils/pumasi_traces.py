@@ -12,6 +12,8 @@ from pathlib import Path
 READ_LIMIT = 64 * 1024 * 1024
 # The journal keeps binary files of its own; they are read through journalctl.
 BINARY_LOGS = ("/var/log/journal", "/run/log/journal")
+# States of sockets in /proc/net: TCP that listens, UDP that is bound.
+LISTENING, UNCONNECTED = "0A", "07"
 
 
 def read_bytes(path, limit=READ_LIMIT):
@@ -66,6 +68,17 @@ def processes_naming(words, uid=None):
             what = command.decode(errors="replace")[:120]
             found.append({"pid": int(entry.name), "what": what})
     return found
+
+
+def listening_ports():
+    """Ports of TCP sockets that listen and of UDP sockets that are bound, both address families."""
+    ports = set()
+    for table, wanted in (("tcp", LISTENING), ("tcp6", LISTENING), ("udp", UNCONNECTED), ("udp6", UNCONNECTED)):
+        for line in read_bytes(f"/proc/net/{table}").decode().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == wanted:
+                ports.add(int(fields[1].rpartition(":")[2], 16))
+    return ports
 
 
 def walk_files(roots):

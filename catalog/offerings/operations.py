@@ -1,0 +1,62 @@
+"""What can be done to a service that stands, as its manifest says: one playbook each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from catalog.offerings.schemas import Schema
+
+STOP = "stop"
+START = "start"
+"""The operations the platform itself orders: a lease in grace is stopped, one that is extended again is started."""
+ENDS_OF = {STOP: "stopped", START: "active"}
+
+NO_PARAMETERS: Schema = {"type": "object", "additionalProperties": False, "properties": {}}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of a manifest.
+
+    :param title: language (``en``, ``ko``) → its name on a button.
+    :param about: language → what it does, in a sentence.
+    :param playbook: file name beside the manifest.
+    :param verify: whether the service is tried as a client afterwards, as after a build.
+    :param begins: states of an instance in which it may be ordered; one that is tainted always may.
+    :param ends: the state of an instance after it went well.
+    :param seconds: how long it usually takes.
+    :param parameters: JSON Schema of what may be chosen.
+    """
+
+    name: str
+    title: Mapping[str, str]
+    about: Mapping[str, str]
+    playbook: str
+    verify: bool
+    begins: frozenset[str]
+    ends: str
+    seconds: int
+    parameters: Schema
+
+
+def operations_of(manifest: Mapping[str, Any]) -> list[Operation]:
+    """The operations of a manifest, in its order; a manifest from before there were any has none."""
+    return [
+        Operation(
+            name=said["name"],
+            title=said["title"],
+            about=said["about"],
+            playbook=said["playbook"],
+            verify=said.get("verify", False),
+            begins=frozenset(said["from"]),
+            ends=said["to"],
+            seconds=said["seconds"],
+            parameters=said.get("parameters", NO_PARAMETERS),
+        )
+        for said in manifest.get("operations", ())
+    ]
+
+
+def find_operation(manifest: Mapping[str, Any], name: str) -> Operation | None:
+    """The operation of that name, if the manifest has it."""
+    return next((each for each in operations_of(manifest) if each.name == name), None)

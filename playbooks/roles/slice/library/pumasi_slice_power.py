@@ -1,0 +1,88 @@
+#!/usr/bin/python3
+"""Stop one slice so that it stays stopped, also over a restart of the host, or start it again; its data is left alone.
+
+Stopped means: its unit is masked, none of its processes runs, and nobody listens on its port. Started means: its unit runs and
+the port is listened on; whether it answers as promised is for a client to try. Doing either again changes nothing.
+Fails with `unit_invalid`, `data_missing`, `still_running`, `not_running` or `command_failed`.
+"""
+
+from __future__ import annotations
+
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.pumasi_host import check_unit, fill, run
+from ansible.module_utils.pumasi_traces import account_uid, listening_ports, matching, processes_naming
+
+SECONDS_TO_SETTLE = 30
+
+
+def has(module, service, what, wanted):
+    """Whether systemd says that a property of the service has one of the wanted values."""
+    return run(module, ["systemctl", "show", f"--property={what}", "--value", service])[1].strip() in wanted
+
+
+def settled(is_so):
+    """Wait until something is so; whether it came to be."""
+    deadline = time.monotonic() + SECONDS_TO_SETTLE
+    while not (answer := is_so()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return answer
+
+
+def stop(module, service, unit, port):
+    """Stop and mask the service, and make sure that nothing of it is left running. Returns whether anything was changed."""
+    running = not has(module, service, "ActiveState", ("inactive", "failed"))
+    if running:
+        run(module, ["systemctl", "stop", service], what="The service could not be stopped")
+    # A mask holds whatever wants the unit: the start of the host, a generator, the package's own scripts.
+    open_to_start = not has(module, service, "LoadState", ("masked",))
+    if open_to_start:
+        run(module, ["systemctl", "mask", "--quiet", service])
+    if not settled(lambda: not processes_naming([unit], account_uid(unit)) and port not in listening_ports()):
+        module.fail_json(
+            msg="The service was stopped, but something of it still runs or listens.",
+            code="still_running",
+            processes=[found["what"] for found in processes_naming([unit], account_uid(unit))],
+        )
+    return running or open_to_start
+
+
+def start(module, service, port):
+    """Unmask and start the service, and wait until it listens. Returns whether anything was changed."""
+    masked = has(module, service, "LoadState", ("masked",))
+    if masked:
+        run(module, ["systemctl", "unmask", "--quiet", service])
+    running = has(module, service, "ActiveState", ("active",))
+    if not running:
+        run(module, ["systemctl", "reset-failed", service], check=False)
+        run(module, ["systemctl", "start", service], what="The service did not start")
+    if not settled(lambda: port in listening_ports()):
+        module.fail_json(msg="The service was started, but does not listen.", code="not_running")
+    return masked or not running
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "required": True, "choices": ["stopped", "started"]},
+            "unit": {"type": "str", "required": True},
+            "port": {"type": "int", "required": True},
+            "residues": {"type": "dict", "required": True},
+        }
+    )
+    unit, port, residues = module.params["unit"], module.params["port"], module.params["residues"]
+    check_unit(module, unit)
+    service = fill(residues["service"], unit)
+    data = [fill(path, unit) for kind in residues["kinds"] if kind["kind"] == "data" for path in kind.get("paths", [])]
+    if not all(matching(path) for path in data):
+        module.fail_json(msg="The data of the service is not where it belongs.", code="data_missing", looked_for=data)
+    if module.params["state"] == "stopped":
+        changed = stop(module, service, unit, port)
+    else:
+        changed = start(module, service, port)
+    module.exit_json(changed=changed)
+
+
+if __name__ == "__main__":
+    main()
