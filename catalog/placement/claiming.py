@@ -132,7 +132,7 @@ class Claim:
         return placed, frozenset()
 
     def _open(self, host: Host, candidate: Candidate) -> bool:
-        """Whether the locked host is open to this claim: the last word on who stands where. Meanwhile it may have become shared."""
+        """Whether the locked host is open to this claim: the last word on who stands where."""
         return open_to(host) in opens(self.isolation, self.tenant.pk) and host.zone_id == candidate.zone_id
 
     @property
