@@ -61,8 +61,8 @@ class Claim:
     def take(self, zones: Sequence[Zone], *, waiting: bool) -> list[Placed]:
         """The best choice that can be had. Raises :class:`NoneLeft`.
 
-        While ``waiting``, hosts held by others are waited for, those of one choice in the order of their keys: a savepoint gives
-        them up again before the next choice, so no two claims ever wait for each other.
+        While ``waiting``, hosts held by others are waited for, those of one choice in the order of their keys. A savepoint
+        gives up what was locked in vain before the next choice, so no two claims ever wait for each other.
         """
         slugs = {zone.pk: zone.slug for zone in zones}
         sound = Sound(self.now)
@@ -89,9 +89,7 @@ class Claim:
     def _try(
         self, choices: Sequence[Choice], *, waiting: bool
     ) -> tuple[list[tuple[Placed, Choice]], frozenset[uuid.UUID]]:
-        """What was claimed; or, nothing claimed, the hosts that could not be had."""
-        if not waiting and len(choices) == 1:
-            return self._claim(choices, skip_locked=True)
+        """What was claimed; or, nothing claimed and nothing kept locked, the hosts that could not be had."""
         try:
             with transaction.atomic():
                 placed, missed = self._claim(choices, skip_locked=not waiting)
@@ -134,13 +132,8 @@ class Claim:
         return placed, frozenset()
 
     def _open(self, host: Host, candidate: Candidate) -> bool:
-        """Whether the locked host still is what it was found as, and open to this claim: the last word on who stands where."""
-        now = open_to(host)
-        return (
-            now in opens(self.isolation, self.tenant.pk)
-            and now == candidate.open_to
-            and host.zone_id == candidate.zone_id
-        )
+        """Whether the locked host is open to this claim: the last word on who stands where."""
+        return open_to(host) in opens(self.isolation, self.tenant.pk) and host.zone_id == candidate.zone_id
 
     @property
     def _whole(self) -> bool:

@@ -9,11 +9,12 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from catalog.audit.gate import Happening, append_events
 from catalog.common.errors import StateConflict
+from catalog.common.isolation import Isolation
 from catalog.common.locks import lock_one
 from catalog.dispatch import services as dispatch
 from catalog.dispatch.errors import Superseded
@@ -83,14 +84,19 @@ def _assignment(host: Host, step: str, known_key: str, now: datetime) -> HostAss
     return HostAssignment(host.pk, host.attempt, step, host.zone.slug, target, values, deadline, secrets)
 
 
-def _words_of_holders(host: Host) -> list[str]:
-    """Words that only a service of this host's last life can have left behind: units, ids, generated user names."""
+def _last_here(host: Host) -> "QuerySet[ServiceInstance]":
+    """The services of the host's last life: those claimed on it that were not gone when it was last certified."""
     certified = host.certificates.order_by("-issued_at").values_list("issued_at", flat=True).first()
     ours = Q(allocations__host=host)
     if certified is not None:
         ours &= Q(allocations__released_at__isnull=True) | Q(allocations__released_at__gt=certified)
+    return ServiceInstance.objects.filter(ours).distinct()
+
+
+def _words_of_holders(host: Host) -> list[str]:
+    """Words that only a service of this host's last life can have left behind: units, ids, generated user names."""
     words: set[str] = set()
-    for instance in ServiceInstance.objects.filter(ours).distinct().prefetch_related("bindings"):
+    for instance in _last_here(host).prefetch_related("bindings"):
         words |= {instance.unit, str(instance.pk)}
         words |= {binding.public["username"] for binding in instance.bindings.all() if "username" in binding.public}
     return sorted(words)
@@ -216,10 +222,13 @@ def verified(host_id: uuid.UUID, attempt: int, *, verify: dict[str, Any], now: d
             .order_by("-seq")
             .values_list("data", flat=True)
         ).first()
+        evidence = {"wipe": (last_wipe or {}).get("wipe", {}), "verify": verify}
+        if host.sharing == Isolation.GROUP:
+            evidence["shared_by"] = sorted(set(_last_here(host).order_by().values_list("tenant__slug", flat=True)))
         pool.issue_certificate(
             host,
             method=str((last_wipe or {}).get("wipe", {}).get("method", "unknown")),
-            evidence={"wipe": (last_wipe or {}).get("wipe", {}), "verify": verify},
+            evidence=evidence,
             previous_holder=host.holder,
             now=now,
             actor=FLOW,

@@ -125,15 +125,13 @@ def test_other_zones_and_smaller_plans(world: World) -> None:
     HostFactory(zone=other)
     local = ZoneFactory(slug="zone-c", kind="local", tenant=world.other_project.tenant)
     HostFactory(zone=local)
-    for number in range(4):
+    for number in range(5):
         world.built(f"part-{number}", plan="third", zone=near.slug)
-    for number in range(2):
-        world.built(f"bit-{number}", plan="bit", zone=near.slug)
-    error = refused(world, plan="third", zone="zone-a")
+    error = refused(world, plan="two-thirds", zone="zone-a")
     assert outlook(error)["zones"] == ["zone-b"]
-    assert outlook(error)["plans"] == ["bit", "shared-small"]
+    assert outlook(error)["plans"] == ["third", "bit", "shared-small"]
     assert "There is room in: zone-b." in str(error.detail)
-    assert "A smaller plan fits now: bit, shared-small." in str(error.detail)
+    assert "A smaller plan fits now: third, bit, shared-small." in str(error.detail)
 
 
 def test_the_reason_is_read_in_ones_own_language(world: World) -> None:

@@ -49,7 +49,7 @@ def hosts_of(order: Order) -> list[Host]:
 
 def test_a_stack_is_claimed_built_and_given_back_as_one(world: World, stack: Plan) -> None:
     before = holdings()
-    order = world.place("db", plan="stack")
+    order = world.place("the-db", plan="stack")
     hosts = hosts_of(order)
     assert order.instance is not None
     assert len(hosts) == 3
@@ -86,7 +86,7 @@ def test_a_stack_that_does_not_fit_leaves_nothing(world: World, stack: Plan) -> 
     world.hosts[0].inventories.update(open_to=None)
     before = holdings()
     with pytest.raises(NoCapacity) as refused:
-        world.place("db", plan="stack")
+        world.place("the-db", plan="stack")
     assert holdings() == before
     assert refused.value.explanation is not None
     assert refused.value.explanation["member"].startswith("replica-")
@@ -99,7 +99,7 @@ def test_every_member_counts_against_the_quota(world: World, stack: Plan) -> Non
     Quota.objects.filter(tenant=world.project.tenant, resource_class=VCPU).update(guaranteed=2)
     before = holdings()
     with pytest.raises(QuotaExceeded):
-        world.place("db", plan="stack")
+        world.place("the-db", plan="stack")
     assert holdings() == before
 
 
@@ -113,7 +113,7 @@ def test_a_stack_over_zones_counts_in_each(world: World) -> None:
     for zone in zones:
         for name, amount in SIZE.items():
             Quota.objects.create(tenant=tenant, zone=zone, resource_class=name, guaranteed=amount)
-    order = world.place("db", plan="stack")
+    order = world.place("the-db", plan="stack")
     assert {host.zone for host in hosts_of(order)} == set(zones)
     assert drift() == []
     before = holdings()
@@ -124,7 +124,7 @@ def test_a_stack_over_zones_counts_in_each(world: World) -> None:
 
 def test_evidence_is_needed_of_every_host(world: World, stack: Plan) -> None:
     """A stack whose undoing failed is settled by wipes, but only once all its hosts were wiped."""
-    order = world.place("db", plan="stack")
+    order = world.place("the-db", plan="stack")
     for attempt in range(1, 7):
         order.refresh_from_db()
         assert order.attempt == attempt
@@ -205,4 +205,6 @@ def test_a_group_slice_is_wiped_away_when_the_last_affiliate_has_left(world: Wor
         assert (host.state, host.sharing) == (state, Isolation.GROUP)
     world.wipe(host)
     assert (host.state, host.sharing, host.holder) == (HostState.AVAILABLE, Isolation.AFFILIATE, None)
+    certificate = host.certificates.first()
+    assert (certificate.previous_holder, certificate.evidence["shared_by"]) == (None, ["capital", "card"])
     assert drift() == []

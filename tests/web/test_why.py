@@ -19,11 +19,11 @@ def read(story: Story, path: str, language: str) -> str:
 def test_why_here() -> None:
     story = make_story()
     order = story.order()
-    english, korean = (read(story, f"/orders/{order.pk}", language) for language in ("en", "ko"))
+    english, korean = (read(story, f"/orders/{order.pk}/", language) for language in ("en", "ko"))
     assert "Why here" in english
     assert f"{order.explanation['host']} in {order.explanation['zone']}: a clean host." in english
     assert "answers, and no build failed there lately: 4 left." in english
-    assert "beside others rather than on a clean host: 1.00 against 1.00 for" in english
+    assert f"for {order.explanation['runner_up']}, the next best (the lower, the better)." in english
     assert "배치 이유" in korean
     assert f"{order.explanation['zone']} 존의 {order.explanation['host']}: 빈 서버." in korean
     assert "clean host" not in korean
@@ -33,7 +33,7 @@ def test_why_not_yet() -> None:
     story = make_story()
     Inventory.objects.filter(open_to=ANYONE).update(open_to=None)
     order = story.order(wait_for_capacity=True)
-    english, korean = (read(story, f"/orders/{order.pk}", language) for language in ("en", "ko"))
+    english, korean = (read(story, f"/orders/{order.pk}/", language) for language in ("en", "ko"))
     assert (
         "Of 4 hosts (in a zone open to your affiliate) none passes: free to take, or used by your affiliate." in english
     )
