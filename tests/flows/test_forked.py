@@ -184,6 +184,22 @@ def test_a_run_asked_for_while_no_worker_is_there_waits_for_one(engine: Engine) 
     assert engine.stop(worker, signal.SIGINT) == 0
 
 
+def test_a_zone_is_silent_once_its_worker_was_killed_and_its_runs_go_on_with_the_next(engine: Engine) -> None:
+    engine.scene("found", subnet="10.99.9", rack="/nonexistent")
+    engine.worker()
+    assert until(lambda: engine.scene("look")["worker"] == "live", 60), engine.log("worker")
+    assert engine.scene("look")["zone_says"] is None
+    engine.kill_worker()
+    assert until(lambda: engine.scene("look")["worker"] == "silent", 120)
+    assert engine.scene("look")["zone_says"].startswith("The zone's worker has been silent since ")
+    run = start(engine)
+    assert state_of(engine, run) == "SCHEDULED"
+    worker = engine.worker()
+    assert until(lambda: state_of(engine, run) == "COMPLETED", 60), engine.log("worker")
+    assert until(lambda: engine.scene("look")["worker"] == "live", 60)
+    assert engine.stop(worker) == 0
+
+
 def test_nothing_calls_home(engine: Engine) -> None:
     code = (
         "import flows, prefect.settings as s; c = s.get_current_settings(); server = c.server;"

@@ -173,7 +173,6 @@ def test_orders_of_a_zone_without_a_worker_wait_with_that_reason_and_go_on(engin
     assert engine.scene("repair") == {}
     assert engine.state("orders_order", placed["order"]) == "dispatched"
     engine.worker()
-    # Within seconds; how many depends on the machine, so the run's own log says it: it polls every half second.
     assert until(lambda: engine.state("orders_order", placed["order"]) != "dispatched", 60), engine.log("worker")
     assert engine.scene("look", order=placed["order"])["worker"] == "live"
     assert settle(engine, placed["order"]) == "fulfilled", engine.log("worker")

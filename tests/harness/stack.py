@@ -20,6 +20,7 @@ from tests.rack.driver import Rack as Hardware
 SHORT = {
     "PUMASI_RELAY_SECONDS": "1",
     "PUMASI_RECONCILE_SECONDS": "3",
+    "PUMASI_WORKERS_SECONDS": "2",
     "PUMASI_RECLAIM_SECONDS": "10",
     "PUMASI_HOST_CHECK_SECONDS": "60",
     "PUMASI_SWEEP_SECONDS": "60",
