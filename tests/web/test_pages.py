@@ -8,11 +8,14 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from catalog.audit.models import AuditEntry
+from catalog.ipam import networks
+from catalog.ipam.models import Prefix
 from catalog.orders.models import Order
 from catalog.orders.states import OrderState
 from catalog.placement.selectors import locate_rows
 from catalog.tenancy.models import User
-from tests.factories import HostFactory
+from tests.factories import NOW, TESTER, HostFactory
+from tests.ipam.test_networks import SERVER
 from tests.web.story import Story
 
 AsUser = Callable[[User], Client]
@@ -58,6 +61,10 @@ WRONG = [
     ({"project": "card/points"}, "not one of the available choices"),
     ({"zone": "nowhere"}, "not one of the available choices"),
     ({"lease": "1"}, "not one of the available choices"),
+    ({"allow_from": "0.0.0.0/0"}, "does not allow a service that is open to everyone"),
+    ({"allow_from": "10.99.0.0/16"}, "is neither your affiliate&#x27;s nor the zone&#x27;s"),
+    ({"allow_from": "everybody, please"}, "This is no network that could connect."),
+    ({"allow_from": "<script>"}, "This is no network that could connect."),
 ]
 
 
@@ -71,6 +78,30 @@ def test_a_wrong_value_is_told_beside_its_field_and_nothing_is_ordered(story: St
         assert "Nothing was ordered yet." in text, changes
         assert text.count('class="field-error"') == 1, changes
     assert not Order.objects.exists()
+
+
+def test_an_order_says_who_may_connect_and_everybody_reads_it(story: Story, as_user: AsUser) -> None:
+    client = as_user(story.dana)
+    network = Prefix.objects.earliest("zone__slug").cidr
+    assert "those of your affiliate and of the zone (" in _text(client.get("/catalog/postgresql/"))
+    first = network.replace(".0/24", ".7")
+    client.post("/catalog/postgresql/", _order_body(client, allow_from=f" {first},\n{network} "))
+    order = Order.objects.get()
+    assert order.allow_from == [network]
+    page = _text(client.get(f"/orders/{order.pk}/"))
+    assert f"Who may connect</th> <td> {network} </td>" in page
+    client.post("/catalog/postgresql/", _order_body(client, name="loan-two"))
+    page = _text(client.get(f"/orders/{Order.objects.get(name='loan-two').pk}/"))
+    assert "networks of the affiliate and of the zone" in page
+
+
+def test_a_service_is_shown_by_its_name(story: Story, as_user: AsUser) -> None:
+    for prefix in Prefix.objects.all():
+        networks.set_zone_network(TESTER, prefix.zone, open_to_anyone=False, names=SERVER, now=NOW)
+    order = story.built(name="loan-pg")
+    page = _text(as_user(story.dana).get(f"/services/{order.instance_id}/"))
+    assert "Host name</th> <td><code>loan-pg.loan.capital.pumasi.internal</code>" in page
+    assert "psql &#x27;host=loan-pg.loan.capital.pumasi.internal port=20000" in page
 
 
 def test_a_taken_name_is_told_in_the_readers_language(story: Story, as_user: AsUser) -> None:
