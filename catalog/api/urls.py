@@ -49,6 +49,8 @@ urlpatterns = [
     path(_V1 + "hosts/<uuid:host_id>/resume", pool.Resume.as_view(), name="host-resume"),
     path(_V1 + "hosts/<uuid:host_id>/retire", pool.Retire.as_view(), name="host-retire"),
     path(_V1 + "audit", audit.Audit.as_view(), name="audit"),
+    path(_V1 + "audit/export", audit.AuditExport.as_view(), name="audit-export"),
+    path(_V1 + "audit/head", audit.AuditHead.as_view(), name="audit-head"),
     path(_V1 + "schema", document.Schema.as_view(), name="schema"),
     path(_V1 + "docs", document.Docs.as_view(url_name="api:schema"), name="docs"),
     re_path(r"", problems.unknown_route),
