@@ -12,10 +12,11 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
 from catalog.api.fields import Strict
+from catalog.audit import looks
 from catalog.common import clock
 from catalog.common.errors import DomainError
 from catalog.tenancy.models import User
-from catalog.tenancy.policy import Actor, actor_for
+from catalog.tenancy.policy import Actor, actor_for, scope
 
 _BOUND = ("order_id", "instance_id", "host_id")
 
@@ -49,6 +50,19 @@ class Face(GenericAPIView[Model]):
         user = self.request.user
         assert isinstance(user, User)
         return actor_for(user, now=clock.now(), source=self.request.META.get("REMOTE_ADDR", ""))
+
+    def looked(self, kind: str, row: Any) -> None:
+        """Record that the actor looks at this one thing of a project, where only a role of the group lets them."""
+        looks.look(
+            self.actor, kind, now=clock.now(), subject_id=str(row.pk), tenant_id=row.tenant_id,
+            project_id=row.project_id, via="api",
+        )  # fmt: skip
+
+    def looked_at_list(self, kind: str, asked: Mapping[str, Any]) -> None:
+        """The same of a list that goes over affiliates."""
+        wanted = {name: value for name, value in asked.items() if value and name not in {"cursor", "limit"}}
+        sees_all = scope(self.actor).everything
+        looks.look_at_list(self.actor, kind, now=clock.now(), sees_all=sees_all, via="api", asked=wanted)
 
     def body(self, kind: type[Strict]) -> dict[str, Any]:
         """The request's body as ``kind`` describes it. Raises ``ValidationError``."""

@@ -80,6 +80,8 @@ urlpatterns = [
     path(_V1 + "prefixes", networks.Prefixes.as_view(), name="prefixes"),
     path(_V1 + "prefixes/<uuid:prefix_id>/retire", networks.PrefixRetire.as_view(), name="prefix-retire"),
     path(_V1 + "audit", audit.Audit.as_view(), name="audit"),
+    path(_V1 + "audit/export", audit.AuditExport.as_view(), name="audit-export"),
+    path(_V1 + "audit/head", audit.AuditHead.as_view(), name="audit-head"),
     path(_V1 + "schema", document.Schema.as_view(), name="schema"),
     path(_V1 + "docs", document.Docs.as_view(url_name="api:schema"), name="docs"),
     re_path(r"", problems.unknown_route),

@@ -1,6 +1,15 @@
 from django.apps import AppConfig
+from django.contrib.admin import apps as admin
 
 
 class AuditConfig(AppConfig):
+    default = True
     name = "catalog.audit"
     label = "audit"
+
+
+class RecordingAdminConfig(admin.AdminConfig):
+    """Django's admin, on a site that records who looks at what (:mod:`catalog.audit.site`)."""
+
+    default = False
+    default_site = "catalog.audit.site.RecordingSite"

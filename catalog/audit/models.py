@@ -16,7 +16,7 @@ class AuditEntry(models.Model):
     action = models.CharField(max_length=60)
     subject_type = models.CharField(max_length=40)
     subject_id = models.CharField(max_length=64)
-    tenant_id = models.UUIDField(null=True, db_index=True)
+    tenant_id = models.UUIDField(null=True)
     before = models.JSONField(default=dict)
     after = models.JSONField(default=dict)
     chain_day = models.DateField(null=True)
@@ -28,7 +28,10 @@ class AuditEntry(models.Model):
         verbose_name_plural = "audit entries"
         ordering = ("id",)
         indexes = [
-            models.Index(fields=("subject_type", "subject_id"), name="audit_by_subject"),
+            models.Index(fields=("subject_type", "subject_id", "at"), name="audit_by_subject"),
+            models.Index(fields=("actor", "-id"), name="audit_by_actor"),
+            models.Index(fields=("action", "-id"), name="audit_by_action"),
+            models.Index(fields=("tenant_id", "-id"), name="audit_by_tenant"),
             models.Index(fields=("id",), condition=models.Q(chain_seq__isnull=True), name="audit_unsealed"),
         ]
         constraints = [

@@ -11,11 +11,13 @@ from django.db import transaction
 from django.db.models import Max
 
 from catalog.audit.models import AuditEntry
+from catalog.common import crypto
 from catalog.common.locks import advisory_lock
 from catalog.tenancy.policy import Actor
 
 _CHAIN_LOCK = 0x70756D61
 _DIGEST_LENGTH = 64
+_HEAD = "audit-head"
 
 
 def record(
@@ -113,6 +115,38 @@ def head() -> tuple[date, int, str] | None:
     entry = AuditEntry.objects.filter(chain_day=day).order_by("-chain_seq").first()
     assert entry is not None and entry.chain_seq is not None
     return day, entry.chain_seq, entry.digest
+
+
+def export_head(now: datetime) -> dict[str, Any] | None:
+    """The last link as a document that this installation signs: day, number, digest, when it was taken; None: no chain yet.
+
+    Kept elsewhere, it proves later that nothing up to it was changed or cut off, whatever somebody did to the database.
+    """
+    last = head()
+    if last is None:
+        return None
+    link = {
+        "day": last[0].isoformat(), "number": last[1], "digest": last[2], "exported_at": now.astimezone(UTC).isoformat(),
+    }  # fmt: skip
+    return {**link, "signature": crypto.sign(_canonical(link), purpose=_HEAD)}
+
+
+def read_head(text: str) -> tuple[date, int, str]:
+    """The link of an exported document, or one written ``day:number:digest``.
+
+    :raises ValueError: it is neither, or this installation did not sign it.
+    """
+    if not text.lstrip().startswith("{"):
+        return parse_head(text.strip())
+    document = json.loads(text)
+    signature = document.pop("signature", "")
+    if not isinstance(signature, str) or not crypto.signed(_canonical(document), signature, purpose=_HEAD):
+        raise ValueError("the signature is not ours")
+    return date.fromisoformat(document["day"]), int(document["number"]), str(document["digest"])
+
+
+def _canonical(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, sort_keys=True, ensure_ascii=False).encode()
 
 
 def parse_head(link: str) -> tuple[date, int, str]:

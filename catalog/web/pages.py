@@ -19,10 +19,11 @@ from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
 from catalog.approvals import selectors as approvals
+from catalog.audit import looks
 from catalog.common import clock
 from catalog.common.errors import DomainError, Forbidden, NotFound
 from catalog.tenancy.models import User
-from catalog.tenancy.policy import Action, Actor, actor_for, can, may_anywhere
+from catalog.tenancy.policy import Action, Actor, actor_for, can, may_anywhere, scope
 
 PAGE_SIZE = 50
 _BOUND = ("order_id", "instance_id", "host_id")
@@ -73,6 +74,22 @@ def _sign_in_first(request: HttpRequest) -> HttpResponse:
         # A fragment must not be replaced by the sign-in page: the whole window goes there.
         return HttpResponseClientRedirect(f"{reverse('web:login')}?next={asked.current_url_abs_path or '/'}")
     return redirect_to_login(request.get_full_path() if request.method == "GET" else "/")
+
+
+def looked(request: PortalRequest, kind: str, row: Any) -> None:
+    """Record that the actor looks at this one thing of a project, where only a role of the group lets them."""
+    looks.look(
+        request.actor, kind, now=clock.now(), subject_id=str(row.pk), tenant_id=row.tenant_id, project_id=row.project_id,
+        via="portal",
+    )  # fmt: skip
+
+
+def looked_at_list(request: PortalRequest, kind: str, **asked: str) -> None:
+    """The same of a list that goes over affiliates."""
+    looks.look_at_list(
+        request.actor, kind, now=clock.now(), sees_all=scope(request.actor).everything, via="portal",
+        asked={name: value for name, value in asked.items() if value},
+    )  # fmt: skip
 
 
 def show(request: PortalRequest, template: str, here: str, /, *, status: int = 200, **context: Any) -> HttpResponse:

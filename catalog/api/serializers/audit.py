@@ -2,18 +2,37 @@
 
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from catalog.api.fields import FreeObject, Page
+from catalog.api.fields import FreeObject, Page, Strict
 
 
-class AuditQuery(Page):
-    """Which entries to list."""
+class AuditFilter(Strict):
+    """Which entries: who did what to what, of which affiliate, from where, and when."""
 
     actor = serializers.CharField(max_length=150, required=False)
     action = serializers.CharField(max_length=60, required=False)
     subject_type = serializers.CharField(max_length=40, required=False)
     subject_id = serializers.CharField(max_length=64, required=False)
+    source = serializers.CharField(max_length=100, required=False)  # type: ignore[assignment]  # called so on the wire
+    tenant = serializers.CharField(max_length=40, required=False, help_text=_("Of this affiliate only."))
+    since = serializers.DateTimeField(required=False, help_text=_("From this instant on."))
+    until = serializers.DateTimeField(required=False, help_text=_("Before this instant."))
+
+
+class AuditQuery(Page, AuditFilter):
+    """The same, page by page."""
+
+
+class Head(serializers.Serializer[Any]):
+    """The last link of the chain, signed. Kept elsewhere, it proves that nothing up to it was changed or cut off."""
+
+    day = serializers.DateField()
+    number = serializers.IntegerField()
+    digest = serializers.CharField()
+    exported_at = serializers.DateTimeField()
+    signature = serializers.CharField()
 
 
 class AuditEntry(serializers.Serializer[Any]):

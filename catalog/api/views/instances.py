@@ -47,6 +47,7 @@ class Instances(Face):
             rows = rows.filter(state=asked["state"])
         if "project" in asked:
             rows = rows.filter(project=project_named(self.actor, asked["project"]))
+        self.looked_at_list("instance", asked)
         return self.page(rows, shapes.Instance)
 
 
@@ -60,6 +61,7 @@ class Instance(Face):
         instance = _with_endpoints(selectors.instances_for(self.actor)).filter(pk=instance_id).first()
         if instance is None:
             raise NotFound()
+        self.looked("instance", instance)
         return Response(shapes.InstanceDetail(instance).data)
 
 
@@ -92,7 +94,9 @@ class Lease(Face):
     def get(self, request: Request, instance_id: uuid.UUID) -> Response:
         """How long the service may stay, what was announced about its end, and by whom it was changed."""
         self.query(Nothing)
-        return Response(shapes.LeaseDetail(selectors.lease_for(self.actor, instance_id)).data)
+        lease = selectors.lease_for(self.actor, instance_id)
+        self.looked("instance", lease.instance)
+        return Response(shapes.LeaseDetail(lease).data)
 
     @extend_schema(request=shapes.ExtendLease, responses={200: shapes.Lease})
     def post(self, request: Request, instance_id: uuid.UUID) -> Response:

@@ -86,6 +86,7 @@ class Orders(Face):
         wanted: dict[str, Any] = {name: asked[name] for name in ("state", "kind") if name in asked}
         if "project" in asked:
             wanted["project"] = project_named(self.actor, asked["project"])
+        self.looked_at_list("order", asked)
         return self.page(rows.filter(**wanted), shapes.Order)
 
     @extend_schema(request=shapes.PlaceOrder, parameters=[IDEMPOTENCY_KEY], responses={201: shapes.OrderDetail})
@@ -118,7 +119,9 @@ class Order(Face):
     def get(self, request: Request, order_id: uuid.UUID) -> Response:
         """One order, with everything an approver needs to see."""
         self.query(Nothing)
-        return Response(shapes.OrderDetail(selectors.order_for(self.actor, order_id)).data)
+        order = selectors.order_for(self.actor, order_id)
+        self.looked("order", order)
+        return Response(shapes.OrderDetail(order).data)
 
 
 class OrderEvents(Face):
@@ -129,6 +132,7 @@ class OrderEvents(Face):
         """Events after a number, in order and without gaps. With `wait`, answers as soon as there is one."""
         asked = self.query(shapes.FollowQuery)
         order = selectors.order_for(self.actor, order_id)
+        self.looked("order", order)
         events = selectors.events_after(order, asked["after"], asked["limit"])
         shown = {
             "results": events,

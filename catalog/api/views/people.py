@@ -12,6 +12,7 @@ from catalog.api.pagination import Cursor
 from catalog.api.serializers import people as shapes
 from catalog.api.serializers.tenancy import Project as ProjectShape
 from catalog.api.serializers.tenancy import Tenant as TenantShape
+from catalog.audit import looks
 from catalog.common import clock
 from catalog.common.errors import InvalidInput, NotFound, Text
 from catalog.people import affiliates, errors, handover, memberships
@@ -89,6 +90,7 @@ class Memberships(Face):
             rows = rows.filter(tenant=tenant_named(self.actor, asked["tenant"]))
         if "user" in asked:
             rows = rows.filter(user__username=asked["user"])
+        self.looked_at_list("membership", asked)
         return self.page(rows, shapes.Membership)
 
     @extend_schema(request=shapes.GrantRole, responses={201: shapes.Membership})
@@ -141,7 +143,9 @@ class Handovers(Face):
         """What would be handed over; nothing changes."""
         asked = self.query(shapes.HandoverQuery)
         leaver, successor = handover.people(self.actor, asked["leaver"], asked["successor"])
-        return Response(shapes.Handover(handover.plan(self.actor, leaver, successor, now=clock.now())).data)
+        made = handover.plan(self.actor, leaver, successor, now=clock.now())
+        looks.look(self.actor, "person", now=clock.now(), subject_id=str(leaver.pk), via="api")
+        return Response(shapes.Handover(made).data)
 
     @extend_schema(request=shapes.HandOver, responses={200: shapes.Handover})
     def post(self, request: Request) -> Response:

@@ -45,6 +45,7 @@ class Quotas(Face):
                 rows = rows.filter(zone=zone_for(self.actor, asked["zone"]))
             except NotFound as error:
                 raise ZoneUnknown(fields={"zone": ZoneUnknown.title}) from error
+        self.looked_at_list("quota", asked)
         shown = self.paginate_queryset(rows) or []
         known = figures(shown)
         for row in shown:
@@ -61,7 +62,7 @@ class Loans(Face):
     @extend_schema(parameters=[Page], responses=shapes.Loan(many=True))
     def get(self, request: Request) -> Response:
         """The loans that my affiliates take or give now, the newest first."""
-        self.query(Page)
+        self.looked_at_list("loan", self.query(Page))
         shown = self.paginate_queryset(loans_for(self.actor))
         context = {"scope": scope(self.actor)}
         return self.get_paginated_response(shapes.Loan(shown, many=True, context=context).data)

@@ -4,7 +4,6 @@ from typing import ClassVar
 
 from django.contrib.auth import authenticate
 from drf_spectacular.utils import extend_schema
-from knox.models import get_token_model
 from rest_framework import status
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -19,7 +18,7 @@ from catalog.api.serializers import tenancy as shapes
 from catalog.api.serializers.people import CreateProject, CreateTenant
 from catalog.api.views.people import tenant_named
 from catalog.common import clock
-from catalog.people import affiliates
+from catalog.people import affiliates, sessions
 from catalog.people.errors import ProjectEndInvalid, ProjectExists, TenantExists
 from catalog.tenancy import selectors
 from catalog.tenancy.models import Membership, User
@@ -42,7 +41,9 @@ class Tokens(Face):
         user = authenticate(request._request, username=given["username"], password=given["password"])
         if user is None:
             raise BadCredentials()
-        row, token = get_token_model().objects.create(user=user)
+        assert isinstance(user, User)
+        source = request.META.get("REMOTE_ADDR", "")
+        row, token = sessions.issue_token(user, source=source, now=clock.now())
         shown = shapes.Token({"token": token, "expires_at": row.expiry})
         return Response(shown.data, status=status.HTTP_201_CREATED)
 
@@ -54,7 +55,7 @@ class CurrentToken(Face):
     def delete(self, request: Request) -> Response:
         """Sign out: this token is worth nothing from now on. A session of the browser is left alone."""
         if request.auth is not None:
-            request.auth.delete()
+            sessions.revoke_token(self.actor, request.auth, now=clock.now())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -108,7 +109,7 @@ class Projects(Face):
     @extend_schema(parameters=[Page], responses=shapes.Project(many=True))
     def get(self, request: Request) -> Response:
         """The projects I may see."""
-        self.query(Page)
+        self.looked_at_list("project", self.query(Page))
         return self.page(selectors.projects_for(self.actor), shapes.Project)
 
     @extend_schema(request=CreateProject, responses={201: shapes.Project})

@@ -11,7 +11,7 @@ from catalog.leases.states import LeaseState
 from catalog.orders.selectors import instances_for, orders_for, to_decide
 from catalog.orders.states import OrderState
 from catalog.web.badges import GONE, UNDER_WAY
-from catalog.web.pages import PortalRequest, portal, show
+from catalog.web.pages import PortalRequest, looked_at_list, portal, show
 
 SOON = timedelta(days=7)
 FEW = 6
@@ -22,6 +22,7 @@ FEW = 6
 def home(request: PortalRequest) -> HttpResponse:
     """Short lists; each says where the rest is."""
     now, orders, instances = clock.now(), orders_for(request.actor), instances_for(request.actor)
+    looked_at_list(request, "order", only="home")
     failed = orders.filter(state=OrderState.FAILED_DIRTY) | orders.filter(
         state=OrderState.FAILED, ended_at__gt=now - SOON, requested_by_id=request.actor.user_id
     )

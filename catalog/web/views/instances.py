@@ -27,7 +27,7 @@ from catalog.placement.selectors import locate_rows
 from catalog.tenancy.policy import Action, can
 from catalog.web.badges import GONE
 from catalog.web.forms import lease_choices
-from catalog.web.pages import PortalRequest, attempt, portal, sentence, show, window
+from catalog.web.pages import PortalRequest, attempt, looked, looked_at_list, portal, sentence, show, window
 from catalog.web.requests import in_advance
 from catalog.web.words import credential, of_both
 
@@ -42,6 +42,7 @@ def instances(request: PortalRequest) -> HttpResponse:
     gone = request.GET.get("only") == "gone"
     rows = selectors.instances_for(request.actor)
     rows = rows.filter(state__in=GONE) if gone else rows.exclude(state__in=GONE)
+    looked_at_list(request, "instance", only="gone" if gone else "")
     found, older = window(rows, request.GET.get("before", ""))
     return show(
         request, "instances.html", "services", rows=found, older=older, gone=gone, paged="before" in request.GET
@@ -69,7 +70,9 @@ def _connection(request: PortalRequest, found: ServiceInstance) -> dict[str, Any
 @portal
 def instance(request: PortalRequest, instance_id: uuid.UUID) -> HttpResponse:
     """One service: how to connect, how long it stays, what happened to it."""
-    return _page(request, selectors.instance_for(request.actor, instance_id))
+    found = selectors.instance_for(request.actor, instance_id)
+    looked(request, "instance", found)
+    return _page(request, found)
 
 
 def _page(request: PortalRequest, found: ServiceInstance, **more: Any) -> HttpResponse:

@@ -20,7 +20,7 @@ from catalog.placement.words import why_here_said
 from catalog.tenancy.policy import Action, can
 from catalog.web import progress
 from catalog.web.badges import UNDER_WAY
-from catalog.web.pages import PortalRequest, attempt, portal, show, window
+from catalog.web.pages import PortalRequest, attempt, looked, looked_at_list, portal, show, window
 from catalog.web.requests import in_words
 from catalog.web.words import of_both
 
@@ -45,6 +45,7 @@ def orders(request: PortalRequest) -> HttpResponse:
     rows = selectors.orders_for(request.actor)
     if states := FILTERS.get(only):
         rows = rows.filter(state__in=states)
+    looked_at_list(request, "order", only=only)
     found, older = window(rows, request.GET.get("before", ""))
     return show(request, "orders.html", "orders", rows=found, older=older, only=only, paged="before" in request.GET)
 
@@ -84,6 +85,7 @@ def _view(request: PortalRequest, order: Order, events: list[OrderEvent]) -> dic
 def order(request: PortalRequest, order_id: uuid.UUID) -> HttpResponse:
     """One order: where it stands, its tasks as they happen, and its log."""
     found = selectors.order_for(request.actor, order_id)
+    looked(request, "order", found)
     events = selectors.events_after(found, 0, EVENTS)
     shown = _view(request, found, events)
     asked = next(iter(selectors.requests_of(found)), None)
@@ -121,6 +123,7 @@ def live(request: PortalRequest, order_id: uuid.UUID) -> HttpResponse:
     if not after.isdecimal() or len(after) > 18:
         raise NotFound()
     found = selectors.order_for(request.actor, order_id)
+    looked(request, "order", found)
     if found.seq <= int(after) and not _over(found):
         return HttpResponse(status=204)
     events = selectors.events_after(found, 0, EVENTS)

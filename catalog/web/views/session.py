@@ -8,7 +8,10 @@ from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
+from catalog.common import clock
+from catalog.people import sessions
 from catalog.tenancy.models import User
+from catalog.tenancy.policy import actor_for
 
 THEMES = ("auto", "light", "dark")
 THEME_COOKIE = "theme"
@@ -32,6 +35,7 @@ class SignIn(LoginView):
         response = super().form_valid(form)  # type: ignore[arg-type]  # the stubs want AuthenticationForm, which it is
         user = self.request.user
         assert isinstance(user, User)
+        sessions.came_in(user, source=self.request.META.get("REMOTE_ADDR", ""), via="portal", now=clock.now())
         chosen = self.request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME)
         if chosen in _LANGUAGES and chosen != user.language:
             user.language = chosen
@@ -43,6 +47,11 @@ class SignIn(LoginView):
 @require_POST
 def sign_out(request: HttpRequest) -> HttpResponse:
     """End the session."""
+    if isinstance(request.user, User):
+        now = clock.now()
+        sessions.went(
+            actor_for(request.user, now=now, source=request.META.get("REMOTE_ADDR", "")), via="portal", now=now
+        )
     logout(request)
     return redirect(settings.LOGOUT_REDIRECT_URL)
 
