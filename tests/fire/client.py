@@ -115,6 +115,13 @@ class Client:
             connections.close_all()
 
 
+def _tell_when_under_fire(clients: list[Client]) -> None:
+    """Say so once every client has made its first order."""
+    while not all(client.said.total() for client in clients):
+        time.sleep(0.05)
+    print("under fire", flush=True)
+
+
 def fire(number: int, threads: int, seconds: float, turns: int) -> None:
     """``threads`` clients at once; prints what they met, counted. Anything but a refusal that is expected ends it loudly."""
     clients = [Client(number * threads + each) for each in range(threads)]
@@ -122,7 +129,8 @@ def fire(number: int, threads: int, seconds: float, turns: int) -> None:
     print("ready", flush=True)
     sys.stdin.readline()
     until = time.monotonic() + seconds
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads + 1) as pool:
+        pool.submit(_tell_when_under_fire, clients)
         said = sum(pool.map(lambda client: client.work(until, turns), clients), Counter[str]())
     print(json.dumps(said), flush=True)
 

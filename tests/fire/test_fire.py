@@ -117,10 +117,13 @@ def test_claims_hold_when_clients_are_killed(environment: dict[str, str], second
     doomed = PROCESSES // 2
     with clients(environment, *[FOR_EVER] * doomed, *[TURNS] * (PROCESSES - doomed), seconds=seconds) as running:
         go(running)
+        for process in running:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "under fire\n"
         began = time.monotonic()
         for number, victim in enumerate(running[:doomed], start=1):
             # What a victim is doing at that moment is chance, and is what is tried.
-            at = began + max(seconds, 4.0) * (number - draw.random()) / doomed
+            at = began + max(seconds, 2.0) * (number - draw.random()) / doomed
             while time.monotonic() < at:
                 assert victim.poll() is None
                 time.sleep(0.01)

@@ -58,8 +58,13 @@ class Engine:
             shutil.copyfile(template, self.database)
         else:
             self.run("manage.py", "migrate", "--verbosity", "0")
-        self._serve()
-        self.run("-m", "flows.deploy", "--zone", "zone-a")
+        try:
+            self._serve()
+            self.run("-m", "flows.deploy", "--zone", "zone-a")
+        except BaseException:
+            # Who could not enter does not leave by __exit__.
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
