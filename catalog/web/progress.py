@@ -14,6 +14,7 @@ from catalog.common.models import AbstractEvent
 from catalog.common.words import span
 from catalog.orders.models import Order
 from catalog.orders.states import OrderKind, OrderState
+from catalog.orders.waiting import why_said
 from catalog.web import tasknames
 
 STEPS: Mapping[str, str | Promise] = {
@@ -163,7 +164,7 @@ def _state(data: Mapping[str, Any], kind: str) -> tuple[str, str, str]:
         return str(ready), "", "good"
     if to == OrderState.DISPATCHED and isinstance(attempt, int) and attempt > 1:
         said = gettext("Handed to a worker, attempt %d") % attempt
-    detail = str(_RULES.get(str(data.get("rule", "")), "")) or str(data.get("comment") or data.get("why") or "")
+    detail = str(_RULES.get(str(data.get("rule", "")), "")) or str(data.get("comment") or why_said(data))
     return said, detail, _TONE_OF.get(to, "good")
 
 
