@@ -17,6 +17,7 @@ from catalog.offerings.operations import find_operation
 from catalog.orders import silence
 from catalog.orders.models import Order
 from catalog.orders.states import OrderKind, OrderState
+from catalog.orders.waiting import why_said
 from catalog.web import tasknames
 
 STEPS: Mapping[str, str | Promise] = {
@@ -224,7 +225,7 @@ def _state(data: Mapping[str, Any], kind: str) -> tuple[str, str, str]:
     if to == OrderState.DISPATCHED and isinstance(attempt, int) and attempt > 1:
         said = gettext("Handed to a worker, attempt %d") % attempt
     detail = str(_RULES.get(str(data.get("rule", "")), "")) or str(data.get("comment") or "")
-    why = str(data.get("why") or "")
+    why = why_said(data)
     detail = detail or str(_WHY.get(why, why))
     return said, detail, _TONE_OF.get(to, "good")
 
