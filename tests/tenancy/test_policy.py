@@ -12,14 +12,14 @@ from tests.factories import NOW, TenantFactory, UserFactory, acting
 OWN = {
     Role.DEVELOPER: {Action.VIEW, Action.ORDER, Action.REVEAL_SECRET},
     Role.APPROVER: {Action.VIEW, Action.APPROVE},
-    Role.TENANT_ADMIN: {Action.VIEW, Action.ORDER, Action.APPROVE, Action.REVEAL_SECRET},
+    Role.TENANT_ADMIN: {Action.VIEW, Action.ORDER, Action.APPROVE, Action.REVEAL_SECRET, Action.APPROVE_AS_ADMIN},
 }
 GROUP = {
-    Role.CATALOG_ADMIN: {Action.CURATE},
-    Role.OPERATOR: {Action.VIEW, Action.VIEW_POOL, Action.OPERATE_POOL},
+    Role.CATALOG_ADMIN: {Action.CURATE, Action.APPROVE_CATALOG},
+    Role.OPERATOR: {Action.VIEW, Action.VIEW_POOL, Action.OPERATE_POOL, Action.APPROVE_POOL},
     Role.FINANCE: {Action.VIEW},
     Role.AUDITOR: {Action.VIEW, Action.VIEW_POOL, Action.AUDIT, Action.HOLD},
-    Role.GROUP_ADMIN: {Action.VIEW, Action.VIEW_POOL, Action.HOLD},
+    Role.GROUP_ADMIN: {Action.VIEW, Action.VIEW_POOL, Action.HOLD, Action.APPROVE_GROUP, Action.OVERRIDE_FREEZE},
 }
 
 pytestmark = pytest.mark.django_db
