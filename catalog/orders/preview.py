@@ -1,5 +1,6 @@
 """What an order would need before it is placed: whose approval, and whether a freeze would keep it."""
 
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -52,7 +53,7 @@ def outlook(actor: Actor) -> Callable[[Plan], bool]:
             tenant="", offering=plan.offering.slug, plan=plan.slug, price_krw_month=plan.price_krw_month,
             data_class=DataClass.INTERNAL, zone=None, deed=Deed.CREATE, production=False,
         )  # fmt: skip
-        asked = [
+        asked: list[tuple[Facts, uuid.UUID | None]] = [
             (
                 replace(nobodys, tenant=each.tenant.slug, production=each.environment == Environment.PRODUCTION),
                 each.tenant_id,
