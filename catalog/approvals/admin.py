@@ -1,11 +1,11 @@
 """Rules, freezes and holidays in the admin, to be curated; requests, decisions and delegations to be read."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
@@ -25,11 +25,18 @@ from catalog.tenancy.policy import Action, can
 _CONDITIONS = ("tenant", "offering", "plan", "zone", "price_over_krw", "data_class", "deed", "production")
 
 
-def _refusal(error: DomainError, form: forms.ModelForm) -> ValidationError:
-    """A refusal as the form tells it: at its fields, as far as the form has them."""
-    at = {name: str(text) for name, text in error.fields.items() if name in form.fields}
-    rest = [str(text) for name, text in error.fields.items() if name not in form.fields]
-    return ValidationError(at) if at else ValidationError(rest or [str(error.detail)])
+def _columns(model: type[Model], cleaned: dict[str, Any]) -> dict[str, Any]:
+    """What a form says about the columns of its model."""
+    return {field.name: cleaned[field.name] for field in model._meta.concrete_fields if field.name in cleaned}
+
+
+def _judge(form: forms.ModelForm, check: Callable[[], None]) -> None:
+    """Put a refusal to the fields it is about, as far as the form has them."""
+    try:
+        check()
+    except DomainError as error:
+        for name, text in (error.fields or {"": error.detail}).items():
+            form.add_error(name if name in form.fields else None, str(text))
 
 
 def _who(number: int) -> forms.ChoiceField:
@@ -71,16 +78,10 @@ class ApprovalRuleForm(forms.ModelForm):
             elif people:
                 self.add_error(f"who_{number}", _("Choose who decides on this level."))
         self.instance.steps = steps
+        if not self.errors:
+            row = ApprovalRule(**_columns(ApprovalRule, cleaned), steps=steps)
+            _judge(self, lambda: check_rule(row, now=clock.now()))
         return cleaned
-
-    def _post_clean(self) -> None:
-        super()._post_clean()  # type: ignore[misc]  # the hook after the instance is filled; the stubs do not know it
-        if self.errors:
-            return
-        try:
-            check_rule(self.instance, now=clock.now())
-        except DomainError as error:
-            self.add_error(None, _refusal(error, self))
 
 
 @admin.register(ApprovalRule)
@@ -139,14 +140,12 @@ class FreezeWindowForm(forms.ModelForm):
             "time_until", "working_days",
         )  # fmt: skip
 
-    def _post_clean(self) -> None:
-        super()._post_clean()  # type: ignore[misc]  # the hook after the instance is filled; the stubs do not know it
-        if self.errors:
-            return
-        try:
-            check_freeze(self.instance)
-        except DomainError as error:
-            self.add_error(None, _refusal(error, self))
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean() or self.cleaned_data
+        if not self.errors:
+            row = FreezeWindow(**_columns(FreezeWindow, cleaned))
+            _judge(self, lambda: check_freeze(row))
+        return cleaned
 
 
 @admin.register(FreezeWindow)

@@ -1,7 +1,8 @@
 """What an order would need before it is placed: whose approval, and whether a freeze would keep it."""
 
+import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from catalog.approvals import freezes
@@ -11,7 +12,7 @@ from catalog.approvals.rules import Deed, Demand, Facts
 from catalog.common.data import DataClass
 from catalog.offerings.models import Plan
 from catalog.orders.content import facts
-from catalog.tenancy.models import Project
+from catalog.tenancy.models import Environment, Project
 from catalog.tenancy.policy import Action, Actor, can
 from catalog.tenancy.selectors import projects_for
 
@@ -38,7 +39,8 @@ def preview(
 def outlook(actor: Actor) -> Callable[[Plan], bool]:
     """Whether an order of a plan needs somebody's approval for at least one project the actor may order for.
 
-    Asked for many plans it costs no further query.
+    For somebody who may order for none: whether it would for an affiliate of which no rule speaks. Asked for many plans it
+    costs no further query.
     """
     rules = approvals.rulebook()
     mine: dict[tuple[str, str], Project] = {}
@@ -47,9 +49,17 @@ def outlook(actor: Actor) -> Callable[[Plan], bool]:
             mine.setdefault((project.tenant.slug, project.environment), project)
 
     def needed(plan: Plan) -> bool:
-        def asked(project: Project) -> Facts:
-            return facts(project=project, plan=plan, deed=Deed.CREATE, zone=None, data_class=DataClass.INTERNAL)
-
-        return any(rules.demand(asked(each), each.tenant_id).steps for each in mine.values())
+        nobodys = Facts(
+            tenant="", offering=plan.offering.slug, plan=plan.slug, price_krw_month=plan.price_krw_month,
+            data_class=DataClass.INTERNAL, zone=None, deed=Deed.CREATE, production=False,
+        )  # fmt: skip
+        asked: list[tuple[Facts, uuid.UUID | None]] = [
+            (
+                replace(nobodys, tenant=each.tenant.slug, production=each.environment == Environment.PRODUCTION),
+                each.tenant_id,
+            )
+            for each in mine.values()
+        ]
+        return any(rules.demand(about, tenant).steps for about, tenant in asked or [(nobodys, None)])
 
     return needed

@@ -1,6 +1,7 @@
 """What an actor may see of orders and instances. What is not theirs does not exist."""
 
 import uuid
+from collections.abc import Iterable
 from datetime import datetime
 
 from django.core.exceptions import ValidationError
@@ -54,6 +55,13 @@ def order_of_request(request: Request) -> Order:
     return Order.objects.select_related(
         "tenant", "project", "plan__offering", "zone", "requested_by", "instance", "version"
     ).get(pk=request.subject_id)
+
+
+def orders_of_requests(requests: Iterable[Request]) -> list[Order]:
+    """The orders that these requests for approval are about, the oldest first, for whoever may see the requests."""
+    rows = Order.objects.filter(pk__in=[each.subject_id for each in requests], state=OrderState.PENDING_APPROVAL)
+    related = ("tenant", "project", "plan__offering", "zone", "requested_by", "instance", "version")
+    return list(rows.select_related(*related).order_by("created_at", "pk"))
 
 
 def to_decide(actor: Actor, *, now: datetime) -> QuerySet[Order]:

@@ -96,6 +96,7 @@ def show(request: PortalRequest, template: str, here: str, /, *, status: int = 2
     """A whole page inside the frame.
 
     :param here: which entry of the navigation is current.
+    :param context: also ``waiting``, how many orders wait for this person, where the page has counted them already.
     """
     now = clock.now()
     decides = approvals.decides(request.actor, now=now)
@@ -103,10 +104,12 @@ def show(request: PortalRequest, template: str, here: str, /, *, status: int = 2
         "here": here,
         "now": now,
         "decides": decides,
-        "waiting": approvals.inbox(request.actor, now=now).count() if decides else 0,
+        "waiting": context.pop("waiting", None),
         "sees_pool": can(request.actor, Action.VIEW_POOL),
         "orders_things": may_anywhere(request.actor, Action.ORDER),
     }
+    if frame["waiting"] is None:
+        frame["waiting"] = approvals.inbox(request.actor, now=now).count() if decides else 0
     return render(request, f"web/{template}", {**frame, **context}, status=status)
 
 

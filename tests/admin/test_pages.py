@@ -14,6 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from catalog.approvals.models import ApprovalRule, Decision, Delegation, FreezeWindow, Holiday, Request
 from catalog.audit.models import AuditEntry
 from catalog.common import clock
 from catalog.instances.models import ServiceBinding, ServiceInstance
@@ -22,7 +23,7 @@ from catalog.ipam.models import ZoneNetwork
 from catalog.leases.models import LeasePolicy
 from catalog.mail.services import write
 from catalog.offerings.models import Offering, Plan
-from catalog.orders.models import Approval, Order
+from catalog.orders.models import Order
 from catalog.pool.models import Host, Inventory
 from catalog.quotas.counts import measure
 from catalog.quotas.models import Loan, Quota, Recall
@@ -33,11 +34,12 @@ from tests.ipam.test_networks import SECRET, SERVER
 
 BY_HAND = {
     "user", "tenant", "project", "membership", "zone", "trait", "inventory", "offering", "plan", "quota", "leasepolicy",
-    "zonenetwork",
+    "zonenetwork", "approvalrule", "freezewindow", "holiday",
 }  # fmt: skip
-DELETABLE = {"quota", "leasepolicy"}
+DELETABLE = {"quota", "leasepolicy", "approvalrule", "freezewindow", "holiday"}
 ADDABLE = {
     "user", "tenant", "project", "membership", "zone", "trait", "quota", "leasepolicy", "vlan", "prefix", "zonenetwork",
+    "approvalrule", "freezewindow", "holiday",
 }  # fmt: skip
 
 OURS = [model for model in admin.site._registry if model.__module__.startswith("catalog.")]
@@ -52,8 +54,20 @@ def data(developer: User, approver: User, loan: Project, zone_a: Any) -> Order:
     networks.set_zone_network(TESTER, zone_a, open_to_anyone=False, names=SERVER, now=NOW)
     order = Order.objects.get(pk=Caller(developer).post("/orders", wanted()).json()["id"])
     build(order.pk)
-    Approval.objects.create(
-        order=order, decision="approved", content_hash="0" * 64, decided_by=approver, decided_at=NOW
+    asked = Request.objects.create(
+        subject_type="order", subject_id=order.pk, tenant=order.tenant, title="x", deed="create", content_hash="0" * 64,
+        steps=[{"who": "approver", "people": 1}], who="approver", opened_at=NOW, closed_at=NOW, outcome="approved",
+    )  # fmt: skip
+    Decision.objects.create(
+        request=asked, level=1, verdict="approved", content_hash="0" * 64, decided_by=approver, decided_at=NOW
+    )
+    ApprovalRule.objects.create(name="rule", tenant=order.tenant, steps=[{"who": "approver", "people": 2}])
+    FreezeWindow.objects.create(
+        reason="Closing", deeds=["create"], recurrence="month_end", working_days=3, starts_at=NOW
+    )
+    Holiday.objects.create(day=NOW.date(), name="Day off")
+    Delegation.objects.create(
+        person=approver, delegate=developer, tenant=order.tenant, starts_at=NOW, ends_at=NOW, created_at=NOW
     )
     instance = ServiceInstance.objects.get()
     measure(NOW)
@@ -141,7 +155,7 @@ def test_membership_opens_pages_and_staff_alone_does_not(data: Order, catalog_ad
         }
 
     assert opens(clerk) == set()
-    assert opens(cate) == {"leasepolicy", "offering", "plan"}
+    assert opens(cate) == {"approvalrule", "freezewindow", "holiday", "leasepolicy", "offering", "plan"}
     assert {"host", "job", "order", "zone", "vlan", "prefix", "zonenetwork"} <= opens(otto)
     assert "auditentry" not in opens(otto)
     person = User.objects.get(username="dana")

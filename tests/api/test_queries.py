@@ -1,5 +1,6 @@
 """Lists ask the database as often for thirty rows as for ten."""
 
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -7,7 +8,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from catalog.approvals.models import Decision, Delegation, Request
 from catalog.audit.services import record
+from catalog.common import clock
 from catalog.instances.models import ServiceInstance
 from catalog.ipam.models import DnsName, Endpoint, IPAddress, Prefix, Vlan
 from catalog.orders.models import Order
@@ -82,6 +85,20 @@ class Rows:
         address = IPAddress.objects.get(host=self.host)
         Endpoint.objects.create(address=address, port=20000 + number, name=name, instance=instance, claimed_at=NOW)
         record(TESTER, "test", subject_type="test", subject_id=str(number), now=NOW)
+        asker = UserFactory()
+        request = Request.objects.create(
+            subject_type="order", subject_id=uuid.uuid4(), tenant=self.project.tenant, requested_by=asker, title="x",
+            deed="create", content_hash="0" * 64, steps=[{"who": "operator", "people": 5}], who="operator",
+            opened_at=clock.now(),
+        )  # fmt: skip
+        Decision.objects.create(
+            request=request, level=1, verdict="approved", content_hash="0" * 64, decided_by=UserFactory(),
+            on_behalf_of=UserFactory(), decided_at=clock.now(),
+        )  # fmt: skip
+        Delegation.objects.create(
+            person=User.objects.get(username="polly"), delegate=UserFactory(), tenant=self.project.tenant,
+            starts_at=NOW, ends_at=NOW, created_at=NOW,
+        )  # fmt: skip
         Quota.objects.create(tenant=self.project.tenant, resource_class=f"CLASS_{number}", guaranteed=1)
         Loan.objects.create(
             borrower=self.project.tenant, instance=ServiceInstance.objects.order_by("-created_at")[0], zone=self.zone,
@@ -95,7 +112,7 @@ def test_lists_cost_the_same_however_long(
     rows, polly = Rows(loan, zone_a), call(everybody)
     paths = [
         "/offerings", "/orders", "/instances", "/hosts", "/zones", "/tenants", "/projects", "/audit", "/quotas", "/loans",
-        "/vlans", "/prefixes", "/memberships",
+        "/vlans", "/prefixes", "/memberships", "/approvals", "/delegations",
         f"/hosts/{rows.host.pk}/certificates",
     ]  # fmt: skip
 

@@ -2,11 +2,13 @@
 
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.urls import URLPattern, get_resolver
 
+from catalog.approvals.models import Delegation, Request
 from catalog.instances.models import ServiceInstance
 from catalog.ipam.models import Prefix, Vlan
 from catalog.orders.models import Order
@@ -20,7 +22,7 @@ OPEN = {"tokens", "schema", "docs"}
 """Routes that anybody may ask."""
 COMMON = {
     "token", "me", "tenants", "projects", "offerings", "offering", "orders", "instances", "zones", "quotas", "loans",
-    "memberships", "handovers",
+    "memberships", "handovers", "approvals", "approval-preview", "delegations",
 }  # fmt: skip
 """Routes that answer with what is one's own; lists are looked at below."""
 OF_THE_POOL = {
@@ -32,6 +34,9 @@ NAMED = {"tenant", "project", "membership-end"}
 BODIES: dict[str, dict[str, Any]] = {
     "order-approve": {"content_hash": "0" * 64},
     "order-reject": {"content_hash": "0" * 64},
+    "approval-approve": {"content_hash": "0" * 64},
+    "approval-reject": {"content_hash": "0" * 64},
+    "order-override-freeze": {"reason": "x"},
     "lease": {"extend_seconds": 5},
     "hold": {"reason": "x"},
     "lift-hold": {"reason": "x"},
@@ -40,6 +45,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "vlans": {"zone": "zone-a", "vid": 9, "name": "x"},
     "prefixes": {"zone": "zone-a", "cidr": "10.9.0.0/24"},
 }
+
+
+IDS = ("order_id", "instance_id", "approval_id", "delegation_id")
 
 
 def routes() -> Iterator[tuple[str, URLPattern]]:
@@ -69,9 +77,17 @@ def test_every_route_has_been_thought_of() -> None:
 
 
 def test_stranger_meets_404_everywhere(
-    running: ServiceInstance, host: Host, mallory: User, call: Callable[..., Caller]
+    running: ServiceInstance, host: Host, mallory: User, approver: User, call: Callable[..., Caller]
 ) -> None:
     order = Order.objects.get()
+    asked = Request.objects.create(
+        subject_type="order", subject_id=order.pk, tenant=order.tenant, title="x", deed="create", content_hash="0" * 64,
+        steps=[{"who": "approver", "people": 1}], who="approver", opened_at=NOW,
+    )  # fmt: skip
+    given = Delegation.objects.create(
+        person=approver, delegate=User.objects.get(username="dana"), tenant=order.tenant, starts_at=NOW,
+        ends_at=NOW + timedelta(days=9999), created_at=NOW,
+    )  # fmt: skip
     before = (
         sorted(Order.objects.values_list("id", "state", "seq")),
         sorted(ServiceInstance.objects.values_list("id", "state")),
@@ -80,16 +96,23 @@ def test_stranger_meets_404_everywhere(
     for name, pattern in routes():
         if name in OPEN | COMMON | OF_THE_POOL | NAMED:
             continue
-        theirs = address(pattern, order_id=order.pk, instance_id=running.pk)
-        nobodys = address(pattern, order_id=uuid.uuid4(), instance_id=uuid.uuid4())
+        theirs = address(
+            pattern, order_id=order.pk, instance_id=running.pk, approval_id=asked.pk, delegation_id=given.pk
+        )
+        nobodys = address(pattern, **dict.fromkeys(IDS, uuid.uuid4()))
         for method in methods(pattern):
             answers = []
             for path in (theirs, nobodys):
-                answer = stranger.get(path) if method == "GET" else stranger.post(path, BODIES.get(name, {}))
+                if method == "DELETE":
+                    answer = stranger.send(method, f"/api/v1{path}")
+                else:
+                    answer = stranger.get(path) if method == "GET" else stranger.post(path, BODIES.get(name, {}))
                 answers.append(problem(answer, 404, "not-found") | {"request_id": None})
             assert answers[0] == answers[1], f"{method} {theirs} tells that it exists"
             walked += 1
-    assert walked == 13
+    assert walked == 18
+    assert list(Delegation.objects.values_list("ends_at", flat=True)) == [NOW + timedelta(days=9999)]
+    assert Request.objects.get().outcome == ""
     after = (
         sorted(Order.objects.values_list("id", "state", "seq")),
         sorted(ServiceInstance.objects.values_list("id", "state")),
@@ -103,6 +126,8 @@ def test_stranger_sees_empty_lists(running: ServiceInstance, mallory: User, call
     assert stranger.get("/instances").json()["results"] == []
     assert stranger.get("/projects").json()["results"] == []
     assert stranger.get("/loans").json()["results"] == []
+    assert stranger.get("/approvals").json()["results"] == []
+    assert stranger.get("/delegations").json()["results"] == []
     assert [row["slug"] for row in stranger.get("/tenants").json()["results"]] == ["insurance"]
 
 
@@ -181,7 +206,7 @@ def test_without_a_token_nothing_opens(running: ServiceInstance, host: Host, cal
     for name, pattern in routes():
         if name in OPEN:
             continue
-        ids = {"order_id": order.pk, "instance_id": running.pk, "host_id": host.pk}
+        ids = {**dict.fromkeys(IDS, running.pk), "order_id": order.pk, "host_id": host.pk}
         path = address(pattern, vlan_id=uuid.uuid4(), prefix_id=uuid.uuid4(), **ids).replace(
             "<slug:slug>", "postgresql"
         )

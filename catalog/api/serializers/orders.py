@@ -155,7 +155,7 @@ class OrderDetail(Order):
     @extend_schema_field(Freeze(allow_null=True))
     def get_freeze(self, order: OrderRow) -> Any:
         said = order.explanation.get("freeze") if order.not_before is not None else None
-        return {"why": said["why"], "until": order.not_before} if said else None
+        return Freeze({"why": said["why"], "until": order.not_before}).data if said else None
 
     @extend_schema_field(Approval(allow_null=True))
     def get_approval(self, order: OrderRow) -> Any:

@@ -31,17 +31,14 @@ GROUP = "*"
 def approvals_page(request: PortalRequest) -> HttpResponse:
     """Orders that wait for this person, with who decides and why, and what each would do to the quota; who stands in for whom."""
     now, actor = clock.now(), request.actor
-    waiting = list(selectors.to_decide(actor, now=now).select_related("version")[:MOST])
-    asked = approvals.inbox(actor, now=now).filter(subject_id__in=[each.pk for each in waiting])
-    asked = asked.prefetch_related("decisions__decided_by", "decisions__on_behalf_of")
-    about = {each.subject_id: each for each in asked}
+    mine = approvals.inbox(actor, now=now).prefetch_related("decisions__decided_by", "decisions__on_behalf_of")
+    about = {each.subject_id: each for each in mine[:MOST]}
+    waiting = selectors.orders_of_requests(about.values())
     tenants = {each.tenant_id: each.tenant for each in waiting}
     have = {pk: usage(tenant) for pk, tenant in tenants.items()}
     calendar = freezes.calendar()
     rows = []
     for each in waiting:
-        if each.pk not in about:
-            continue
         effect = []
         for name, wanted in each.plan.resources.items() if each.kind == "create" else ():
             used, limit = have[each.tenant_id].get(name, (0, 0))
@@ -57,10 +54,15 @@ def approvals_page(request: PortalRequest) -> HttpResponse:
                 "freeze": calendar.freeze(each.kind, each.tenant.slug, now=now),
             }
         )
-    mine = approvals.delegations_for(actor).filter(ends_at__gt=now)[:MOST]
     return show(
-        request, "approvals.html", "approvals", rows=rows, delegations=mine, delegation=_form(request),
-    )  # fmt: skip
+        request,
+        "approvals.html",
+        "approvals",
+        rows=rows,
+        waiting=len(rows) if len(rows) < MOST else None,
+        delegations=approvals.delegations_for(actor).filter(ends_at__gt=now)[:MOST],
+        delegation=_form(request),
+    )
 
 
 def _form(request: PortalRequest) -> DelegationForm | None:
