@@ -52,9 +52,13 @@ class Engine:
         self.host = ""
 
     def __enter__(self) -> "Engine":
-        self.run("manage.py", "migrate", "--verbosity", "0")
-        self._serve()
-        self.run("-m", "flows.deploy", "--zone", "zone-a")
+        try:
+            self.run("manage.py", "migrate", "--verbosity", "0")
+            self._serve()
+            self.run("-m", "flows.deploy", "--zone", "zone-a")
+        except BaseException:
+            self.__exit__()  # nobody else would end what was started so far
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
