@@ -167,7 +167,7 @@ def test_orders_of_a_zone_without_a_worker_wait_with_that_reason_and_go_on(engin
     assert until(lambda: engine.scene("look")["worker"] == "silent", 90)
     placed = engine.scene("order", name="wait-for-me")
     shown = engine.scene("look", order=placed["order"])
-    assert shown["zone_says"].startswith("The zone's worker has been silent since ")
+    assert shown["zone_says"].endswith("부터 존의 워커가 응답하지 않습니다."), "scenes speak Korean"
     assert shown["waiting"] == {"code": "zone-worker-silent", "why": shown["zone_says"], "room_at": None}
     assert shown["events"] == ["worker-silent"]
     assert engine.scene("repair") == {}
