@@ -1,6 +1,5 @@
 """The admin site: every page that shows rows of affiliates to somebody else records the look, whatever page is added."""
 
-from collections.abc import Callable
 from typing import Any
 
 from django.contrib.admin import AdminSite
@@ -37,7 +36,7 @@ def of_affiliates(model: type[Model]) -> bool:
 class RecordingSite(AdminSite):
     """Pages as ever; what they showed is recorded afterwards."""
 
-    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         shown = super().admin_view(view, cacheable)
 
         def recording(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:

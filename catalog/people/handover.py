@@ -98,7 +98,7 @@ def plan(actor: Actor, leaver: User, successor: User, *, now: datetime) -> Plan:
     instances = list(
         leaver.services.exclude(state__in=_GONE).select_related("tenant", "project__tenant", "plan__offering")
     )
-    places = {(row.tenant_id, row.project_id) for row in [*roles, *instances]}
+    places = {(row.tenant_id, row.project_id) for row in roles} | {(row.tenant_id, row.project_id) for row in instances}
     if leaver.is_superuser or not places:
         places.add((None, None))
     if not all(can(actor, Action.MANAGE_MEMBERS, *place) for place in places):
@@ -145,7 +145,8 @@ def _others(order: Order, *but: User, now: datetime) -> bool:
     """Whether somebody else could decide on it."""
     able = people_who(Action.APPROVE, order.tenant_id, order.project_id, now=now)
     own = {order.requested_by_id, order.instance.responsible_id if order.instance else None}
-    return able.exclude(pk__in=[person.pk for person in but]).exclude(pk__in=own - {None}).exists()
+    out = {person.pk for person in but} | {each for each in own if each is not None}
+    return able.exclude(pk__in=out).exists()
 
 
 def _check_own(made: Plan) -> None:

@@ -14,6 +14,7 @@ from catalog.placement.choice import Candidate, Wanted
 from catalog.placement.filters import (
     AskedFor,
     HasTraits,
+    HostRule,
     Isolated,
     MayHold,
     OpenToAffiliate,
@@ -116,7 +117,7 @@ def candidates(
     """
     lead, *others = sorted(wanted.amounts)
     rest = {name: wanted.amounts[name] for name in others}
-    rules = [Reachable(tenant_id), *room_rules(rest, sorted(wanted.traits), whole=wanted.whole)]
+    rules: list[HostRule] = [Reachable(tenant_id), *room_rules(rest, sorted(wanted.traits), whole=wanted.whole)]
     whom = list(open_to)
     parts = []
     for zone in zones:
@@ -197,11 +198,8 @@ def why_not(
         if len(left) < before or isinstance(rule, OpenToAffiliate):
             filters.append({**described(rule), "left": standing.filter(zone__in=left).count()})
     rows = Inventory.objects.filter(zone__in=left, resource_class=min(wanted.amounts))
-    for each in (
-        Isolated(isolation, tenant.pk),
-        Reachable(tenant.pk),
-        *room_rules(dict(wanted.amounts), sorted(wanted.traits), whole=wanted.whole),
-    ):
+    rules: list[HostRule] = [Isolated(isolation, tenant.pk), Reachable(tenant.pk)]
+    for each in (*rules, *room_rules(dict(wanted.amounts), sorted(wanted.traits), whole=wanted.whole)):
         rows = each.narrow(rows)
         filters.append({**described(each), "left": rows.count() if filters[-1]["left"] else 0})
     return filters

@@ -5,7 +5,7 @@ superuser may see everything and change what is meant to be changed by hand. Pag
 in :mod:`catalog.people.admin`, above the services they call.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -111,7 +111,7 @@ class PolicyAdmin(admin.ModelAdmin):
             return rows
         return scope(actor_of(request), self.delegated).rows(rows, *self.roads)
 
-    def get_list_filter(self, request: HttpRequest) -> Sequence[Any]:
+    def get_list_filter(self, request: HttpRequest) -> Any:
         filters = super().get_list_filter(request)
         # Names of other affiliates are not for everybody, and of one's own there is little to filter.
         return (

@@ -38,6 +38,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "approval-reject": {"content_hash": "0" * 64},
     "order-override-freeze": {"reason": "x"},
     "lease": {"extend_seconds": 5},
+    "operations": {"operation": "stop"},
     "hold": {"reason": "x"},
     "lift-hold": {"reason": "x"},
     "zone-close": {"reason": "x"},
@@ -110,7 +111,7 @@ def test_stranger_meets_404_everywhere(
                 answers.append(problem(answer, 404, "not-found") | {"request_id": None})
             assert answers[0] == answers[1], f"{method} {theirs} tells that it exists"
             walked += 1
-    assert walked == 18
+    assert walked == 19
     assert list(Delegation.objects.values_list("ends_at", flat=True)) == [NOW + timedelta(days=9999)]
     assert Request.objects.get().outcome == ""
     after = (

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import django
@@ -14,9 +15,11 @@ django.setup()
 from catalog.common.clock import now  # noqa: E402  # Django must be set up before
 from catalog.dispatch.services import relay  # noqa: E402
 from catalog.instances.services import current_binding, secret_of  # noqa: E402
+from catalog.leases.models import Lease  # noqa: E402
 from catalog.offerings.services import load_manifests  # noqa: E402
-from catalog.orders import recovery, services, silence, waiting  # noqa: E402
+from catalog.orders import operations, recovery, services, silence, waiting  # noqa: E402
 from catalog.orders.models import Order  # noqa: E402
+from catalog.orders.sweeps import reclaim_due  # noqa: E402
 from catalog.pool.models import Zone  # noqa: E402
 from catalog.pool.services import register_host  # noqa: E402
 from catalog.pool.workers import silence as zone_silence  # noqa: E402
@@ -85,6 +88,38 @@ def give_back(order: str) -> dict[str, Any]:
     return {"order": str(placed.pk)}
 
 
+def operate(order: str, operation: str) -> dict[str, Any]:
+    """The developer stops or starts what the order built."""
+    actor = actor_for(User.objects.get(username="dana"), now=now())
+    instance = Order.objects.get(pk=uuid.UUID(order)).instance
+    assert instance is not None
+    placed = operations.operate(actor, instance, operation=operation, now=now())
+    relay(now())
+    return {"order": str(placed.pk)}
+
+
+def end_lease(order: str) -> dict[str, Any]:
+    """The lease of what the order built ends now, with an hour of grace, and the reclaim flow's look comes by."""
+    instance = Order.objects.get(pk=uuid.UUID(order)).instance
+    assert instance is not None
+    at = now()
+    Lease.objects.filter(instance=instance).update(ends_at=at, grace_ends_at=at + timedelta(hours=1))
+    acted = reclaim_due("zone-a", now())
+    relay(now())
+    stop = Order.objects.get(instance=instance, operation="stop", requested_by=None)
+    return {"acted": acted, "order": str(stop.pk)}
+
+
+def extend(order: str) -> dict[str, Any]:
+    """The developer extends its lease by an hour; answers with the order that starts it."""
+    actor = actor_for(User.objects.get(username="dana"), now=now())
+    instance = Order.objects.get(pk=uuid.UUID(order)).instance
+    assert instance is not None
+    operations.extend_lease(actor, instance, seconds=3600, now=now())
+    relay(now())
+    return {"order": str(Order.objects.filter(instance=instance, operation="start").latest("created_at").pk)}
+
+
 def repair() -> dict[str, Any]:
     """What Celery's beat does."""
     report = recovery.reconcile(now())
@@ -105,7 +140,10 @@ def look(order: str | None = None) -> dict[str, Any]:
     }
 
 
-SCENES = {scene.__name__: scene for scene in (found, add_host, order, cancel, give_back, repair, look)}
+SCENES = {
+    scene.__name__: scene
+    for scene in (found, add_host, order, cancel, give_back, operate, end_lease, extend, repair, look)
+}
 
 if __name__ == "__main__":
     print(json.dumps(SCENES[sys.argv[1]](**json.loads(sys.argv[2]))))

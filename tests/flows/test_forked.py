@@ -77,6 +77,7 @@ def test_flows_take_ids_and_nothing_else() -> None:
     taken = {name: parameters(flow_of(f"flows.{name}.{name}").fn) for name in FLOWS}
     assert taken == {
         "provision": ["order_id", "attempt"],
+        "operate": ["order_id", "attempt"],
         "decommission": ["order_id", "attempt"],
         "enrol": ["host_id", "attempt"],
         "wipe": ["host_id", "attempt"],

@@ -112,6 +112,39 @@ def test_an_order_is_built_verified_and_given_back_and_its_host_wiped(engine: En
     assert [path for path in root().iterdir() if (path / "run").exists()] == []
 
 
+def test_an_ended_lease_stops_it_an_extension_starts_it_and_stopped_it_is_given_back(
+    engine: Engine, flow_rack: Rack
+) -> None:
+    placed: dict[str, Any] = engine.scene("order", name="grace-db")
+    assert settle(engine, placed["order"]) == "fulfilled", engine.log("worker")
+    unit = engine.ask("SELECT unit FROM instances_serviceinstance WHERE id = ?", placed["instance"].replace("-", ""))[
+        0
+    ][0]
+    sql = "runuser -u postgres -- psql --cluster 15/%s -X -q -t -A -d appdb -c '%s'"
+    made = sql % (unit, "CREATE TABLE loans (id int); INSERT INTO loans VALUES (7);")
+    flow_rack.ssh(HOST, made)
+
+    stopped = engine.scene("end_lease", order=placed["order"])
+    assert stopped["acted"] == 1
+    assert settle(engine, stopped["order"]) == "fulfilled", engine.log("worker")
+    assert engine.state("instances_serviceinstance", placed["instance"]) == "stopped"
+    assert any('"step": "stop"' in entry for entry in events(engine, stopped["order"], "task"))
+    assert flow_rack.ssh(HOST, "ss -Hltn | grep -c ':2[0-9][0-9][0-9][0-9] ' || true").strip() == "0"
+
+    started = engine.scene("extend", order=placed["order"])
+    assert settle(engine, started["order"]) == "fulfilled", engine.log("worker")
+    assert engine.state("instances_serviceinstance", placed["instance"]) == "active"
+    assert any('"step": "verify"' in entry for entry in events(engine, started["order"], "task"))
+    assert flow_rack.ssh(HOST, sql % (unit, "SELECT id FROM loans;")).strip() == "7"
+
+    again = engine.scene("operate", order=placed["order"], operation="stop")
+    assert settle(engine, again["order"]) == "fulfilled", engine.log("worker")
+    assert traces_of(engine, placed["secrets"]) == []
+    back = engine.scene("give_back", order=placed["order"])
+    assert settle(engine, back["order"]) == "fulfilled", engine.log("worker")
+    clean_host(engine)
+
+
 def test_a_cancelled_order_stops_at_once_and_is_undone(engine: Engine) -> None:
     placed = engine.scene("order", name="cancel-me")
     under_way(engine, placed["order"])

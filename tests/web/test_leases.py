@@ -9,9 +9,10 @@ from django.test import Client
 from django.utils.timezone import get_default_timezone, localdate
 
 from catalog.common import clock
+from catalog.instances.models import ServiceInstance
 from catalog.leases import services as leases
 from catalog.leases.holds import hold
-from catalog.leases.models import LeasePolicy
+from catalog.leases.models import Lease, LeasePolicy
 from catalog.orders.models import Order
 from catalog.tenancy.models import Project, Role, User
 from catalog.tenancy.policy import actor_for
@@ -119,3 +120,39 @@ def test_a_hold_and_a_recall_are_told_on_the_page(story: Story, as_user: AsUser)
     assert "A legal hold keeps this service" in refused.content.decode()
     hold(auditor, instance.lease, reason="Case 17", until=now + timedelta(days=400), now=now)
     assert "A legal hold keeps it until " in client.get(page).content.decode()
+
+
+def test_a_service_is_stopped_and_started_from_its_page(story: Story, as_user: AsUser) -> None:
+    instance = story.built(name="loan-pg").instance
+    client, address = as_user(story.dana), f"/services/{instance.pk}/"
+    page = client.get(address).content.decode()
+    assert f'action="{address}operations/stop/"' in page
+    assert f'action="{address}operations/start/"' not in page
+    answer = client.post(f"{address}operations/stop/", {"key": "k"})
+    again = client.post(f"{address}operations/stop/", {"key": "k"})
+    stop = Order.objects.get(kind="operate")
+    assert answer.headers["Location"] == again.headers["Location"] == f"/orders/{stop.pk}/"
+    said = client.get(f"/orders/{stop.pk}/").content.decode()
+    assert "Stop · PostgreSQL" in said
+    assert "operations need no approval" in said
+    assert f'action="{address}operations/stop/"' not in client.get(address).content.decode()
+    refused = client.post(f"{address}operations/start/", follow=True).content.decode()
+    assert "Another order for this service is under way." in refused
+    assert as_user(story.mallory).post(f"{address}operations/stop/").status_code == 404
+
+
+def test_a_service_in_grace_says_so_and_is_extended(story: Story, as_user: AsUser) -> None:
+    instance = story.built(name="loan-pg").instance
+    until = instance.lease.ends_at + timedelta(days=2)
+    Lease.objects.update(grace_ends_at=until)
+    client, address = as_user(story.dana), f"/services/{instance.pk}/"
+    assert "Then it is stopped. Its data is kept until" in client.get(address).content.decode()
+    Lease.objects.update(state="grace")
+    ServiceInstance.objects.update(state="stopped")
+    page = client.get(address).content.decode()
+    assert "The lease has ended, so the service is stopped." in page
+    assert "Extend the lease, and it is started again as it was." in page
+    assert "operations/start/" not in page
+    assert "ended; erased in" in client.get("/services/").content.decode()
+    assert client.post(f"{address}extend/", {"seconds": str(DAY)}).status_code == 302
+    assert Order.objects.get(kind="operate").operation == "start"
