@@ -93,7 +93,8 @@ def why_not(
     rows = Inventory.objects.filter(opens, zone__in=zones, resource_class=lead)
     filters.append({"filter": _("free to take, or used by your affiliate"), "left": rows.count()})
     rows = reachable(rows, tenant)
-    filters.append({"filter": _("not in a network kept for another affiliate"), "left": rows.count()})
+    if (left := rows.count()) != filters[-1]["left"]:  # most pools keep no network for anybody
+        filters.append({"filter": _("not in a network kept for another affiliate"), "left": left})
     if traits:
         rows = has_traits(rows, traits)
         filters.append({"filter": _("has the traits %s") % ", ".join(sorted(set(traits))), "left": rows.count()})
