@@ -201,7 +201,10 @@ def why_not(
     rules: list[HostRule] = [Isolated(isolation, tenant.pk), Reachable(tenant.pk)]
     for each in (*rules, *room_rules(dict(wanted.amounts), sorted(wanted.traits), whole=wanted.whole)):
         rows = each.narrow(rows)
-        filters.append({**described(each), "left": rows.count() if filters[-1]["left"] else 0})
+        kept = rows.count() if filters[-1]["left"] else 0
+        # Most pools keep no network for anybody: what drops nobody need not be said.
+        if not isinstance(each, Reachable) or kept < filters[-1]["left"]:
+            filters.append({**described(each), "left": kept})
     return filters
 
 
