@@ -56,7 +56,7 @@ def set_quota(
     counts for new loans; those that stand end when they are returned or recalled.
 
     :raises QuotaInvalid: an amount is negative or absurd, or this is no resource class.
-    :raises InvalidInput: the zone is local to another affiliate.
+    :raises InvalidInput: the zone is local to another affiliate, which has not admitted this one.
     :raises QuotaBelowUse: the tenant would use more than it may.
     """
     amounts = {"guaranteed": guaranteed, "borrow_limit": borrow_limit, "lend_limit": lend_limit}
@@ -65,7 +65,8 @@ def set_quota(
         RESOURCE_CLASS(resource_class)
     except ValidationError as error:
         raise QuotaInvalid(fields={"resource_class": error.messages[0]}) from error
-    if zone is not None and zone.kind == Zone.Kind.LOCAL and zone.tenant_id != tenant.pk:
+    local = zone is not None and zone.kind == Zone.Kind.LOCAL and zone.tenant_id != tenant.pk
+    if zone is not None and local and not zone.admitted.filter(pk=tenant.pk).exists():
         raise InvalidInput(fields={"zone": _("This zone is local to another affiliate.")})
     with transaction.atomic():
         rows = list(lock(Quota.objects.filter(tenant=tenant, resource_class=resource_class)))

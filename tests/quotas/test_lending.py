@@ -228,6 +228,8 @@ def test_no_quota_of_a_class_with_a_bad_name_or_in_somebody_elses_zone(scene: Sc
         agree(scene.card, 1, zone=local)
     assert set(refused.value.fields) == {"zone"}
     assert not Quota.objects.exists()
+    local.admitted.set([scene.card])
+    assert agree(scene.card, 1, zone=local).guaranteed == 1, "a guest may be promised some of it"
 
 
 def test_nobody_lends_to_themselves(scene: Scene) -> None:
