@@ -25,9 +25,10 @@ class IPAddressAdmin(PolicyAdmin):
 
     readers = Action.VIEW_POOL
     list_display = ("address", "prefix", "host")
-    list_filter = ("prefix",)
+    list_filter = ("prefix__zone",)
     list_select_related = ("prefix", "host")
     search_fields = ("address", "host__name")
+    quick = {"": ("address",), "host": ("name",)}
     ordering = ("address",)
 
 
@@ -40,4 +41,5 @@ class EndpointAdmin(PolicyAdmin):
     list_filter = (("released_at", admin.EmptyFieldListFilter),)
     list_select_related = ("address", "instance")
     search_fields = ("address__address", "instance__name")
+    quick = {"address": ("address",), "instance": ("name", "unit")}
     ordering = ("-claimed_at",)

@@ -1,9 +1,12 @@
 """The books in the admin: to be read."""
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
 from catalog.placement.models import Allocation, Holding
+from catalog.pool.models import DISK_GB, MEMORY_MB, VCPU
 from catalog.tenancy.admin import PolicyAdmin
+from catalog.tenancy.lists import listed
 from catalog.tenancy.policy import Action
 
 
@@ -13,9 +16,13 @@ class AllocationAdmin(PolicyAdmin):
 
     readers = Action.VIEW_POOL
     list_display = ("host", "resource_class", "amount", "instance", "created_at", "released_at")
-    list_filter = ("resource_class", ("released_at", admin.EmptyFieldListFilter))
+    list_filter = (
+        listed("resource_class", _("resource class"), (VCPU, MEMORY_MB, DISK_GB)),
+        ("released_at", admin.EmptyFieldListFilter),
+    )
     list_select_related = ("host", "instance")
     search_fields = ("host__name", "instance__name", "instance__unit")
+    quick = {"host": ("name",), "instance": ("name", "unit")}
     ordering = ("-id",)
 
 
