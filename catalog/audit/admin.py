@@ -8,12 +8,14 @@ from django.contrib.auth.models import Group
 from django.db.models import Model, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 from knox.models import get_token_model
 
 from catalog.audit.models import AuditEntry
 from catalog.audit.services import record
 from catalog.common import clock
 from catalog.tenancy.admin import PolicyAdmin, actor_of
+from catalog.tenancy.lists import listed
 from catalog.tenancy.policy import Action
 
 
@@ -73,6 +75,16 @@ class AuditEntryAdmin(PolicyAdmin):
 
     readers = Action.AUDIT
     list_display = ("at", "actor", "action", "subject_type", "subject_id", "source", "chain_day", "chain_seq")
-    list_filter = ("subject_type", "chain_day")
+    list_filter = (
+        listed(
+            "subject_type",
+            _("subject"),
+            ("order", "instance", "lease", "host", "quota", "membership", "person", "audit"),
+        ),
+        "at",
+        listed("action", _("action"), ("look", "audit.read", "binding.reveal", "person.handover", "person.sign-in")),
+    )
     search_fields = ("actor", "action", "subject_id")
+    quick = {"": ("=actor", "=action", "=subject_id")}
+    heavy = ("before", "after")
     ordering = ("-id",)

@@ -28,7 +28,7 @@ class AuditEntry(models.Model):
         verbose_name_plural = "audit entries"
         ordering = ("id",)
         indexes = [
-            models.Index(fields=("subject_type", "subject_id", "at"), name="audit_by_subject"),
+            models.Index(fields=("subject_id", "subject_type", "at"), name="audit_by_subject"),
             models.Index(fields=("actor", "-id"), name="audit_by_actor"),
             models.Index(fields=("action", "-id"), name="audit_by_action"),
             models.Index(fields=("tenant_id", "-id"), name="audit_by_tenant"),

@@ -1,9 +1,11 @@
 """Services in the admin: to be read; orders change them."""
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
 from catalog.instances.models import InstanceEvent, ServiceBinding, ServiceInstance
 from catalog.tenancy.admin import PolicyAdmin
+from catalog.tenancy.lists import listed
 from catalog.tenancy.policy import Action
 
 
@@ -18,6 +20,8 @@ class ServiceInstanceAdmin(PolicyAdmin):
     list_filter = ("state", "tenant", "zone")
     list_select_related = ("tenant", "project__tenant", "plan__offering", "zone", "responsible")
     search_fields = ("name", "unit", "tenant__slug", "responsible__username")
+    quick = {"": ("name", "unit"), "tenant": ("=slug",), "responsible": ("=username",)}
+    heavy = ("parameters", "outputs")
 
 
 @admin.register(ServiceBinding)
@@ -27,6 +31,7 @@ class ServiceBindingAdmin(PolicyAdmin):
     list_display = ("instance", "created_at", "shown_at", "shown_to", "revoked_at")
     list_select_related = ("instance", "shown_to")
     search_fields = ("instance__name", "instance__unit")
+    quick = {"instance": ("name", "unit")}
     exclude = ("secret",)
     ordering = ("-created_at",)
 
@@ -36,7 +41,8 @@ class InstanceEventAdmin(PolicyAdmin):
     """What happened to services."""
 
     list_display = ("at", "instance", "seq", "kind", "actor")
-    list_filter = ("kind",)
+    list_filter = (listed("kind", _("kind"), ("state", "handed-over", "problem")),)
     list_select_related = ("instance",)
-    search_fields = ("instance__name", "actor")
+    search_fields = ("instance__name", "instance__unit")
+    quick = {"instance": ("name", "unit")}
     ordering = ("-id",)

@@ -191,6 +191,7 @@ class IPAddressAdmin(PolicyAdmin):
     list_filter = ("prefix__zone",)
     list_select_related = ("prefix", "host")
     search_fields = ("address", "host__name")
+    quick = {"": ("address",), "host": ("name",)}
     ordering = ("address",)
 
 
@@ -215,4 +216,5 @@ class EndpointAdmin(PolicyAdmin):
     list_filter = (("released_at", admin.EmptyFieldListFilter),)
     list_select_related = ("address", "name", "instance")
     search_fields = ("address__address", "name__name", "instance__name")
+    quick = {"address": ("address",), "name": ("name",), "instance": ("name", "unit")}
     ordering = ("-claimed_at",)

@@ -18,6 +18,7 @@ from catalog.leases import holds, services
 from catalog.leases.models import Lease, LeaseEvent, LeasePolicy
 from catalog.tenancy.admin import PolicyAdmin, actor_of
 from catalog.tenancy.confirmation import confirmed
+from catalog.tenancy.lists import listed
 from catalog.tenancy.policy import Action, can
 
 
@@ -98,7 +99,8 @@ class LeaseAdmin(PolicyAdmin):
         "instance__tenant",
     )
     list_select_related = ("instance__tenant",)
-    search_fields = ("instance__name", "instance__tenant__slug")
+    search_fields = ("instance__name", "instance__unit")
+    quick = {"instance": ("name", "unit")}
     ordering = ("ends_at",)
     action_form = LeaseActionForm
     actions = ("hold", "lift_hold", "recall", "cancel_recall")
@@ -177,6 +179,6 @@ class LeaseEventAdmin(PolicyAdmin):
     """What happened to leases."""
 
     list_display = ("at", "lease", "seq", "kind", "actor")
-    list_filter = ("kind",)
+    list_filter = (listed("kind", _("kind"), ("state", "notice", "extended", "held", "hold-lifted", "recalled")),)
     list_select_related = ("lease",)
     ordering = ("-id",)

@@ -1,9 +1,11 @@
 """Orders in the admin: to be read. Placing, deciding and cancelling are done where the rules are."""
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
 from catalog.orders.models import Order, OrderEvent
 from catalog.tenancy.admin import PolicyAdmin
+from catalog.tenancy.lists import listed
 from catalog.tenancy.policy import Action
 
 
@@ -18,6 +20,8 @@ class OrderAdmin(PolicyAdmin):
     list_filter = ("state", "kind", "tenant", "zone")
     list_select_related = ("tenant", "project__tenant", "plan__offering", "requested_by")
     search_fields = ("name", "tenant__slug", "requested_by__username")
+    quick = {"instance": ("name", "unit"), "tenant": ("=slug",), "requested_by": ("=username",)}
+    heavy = ("parameters", "explanation")
 
 
 @admin.register(OrderEvent)
@@ -25,7 +29,6 @@ class OrderEventAdmin(PolicyAdmin):
     """What happened to orders."""
 
     list_display = ("at", "order", "seq", "kind", "actor")
-    list_filter = ("kind",)
+    list_filter = (listed("kind", _("kind"), ("state", "placed", "waiting", "problem")),)
     list_select_related = ("order",)
-    search_fields = ("order__name", "actor")
     ordering = ("-id",)

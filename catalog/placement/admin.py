@@ -1,9 +1,12 @@
 """The books in the admin: to be read."""
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
 from catalog.placement.models import Allocation, Holding
+from catalog.pool.models import DISK_GB, MEMORY_MB, VCPU
 from catalog.tenancy.admin import PolicyAdmin
+from catalog.tenancy.lists import listed
 from catalog.tenancy.policy import Action
 
 
@@ -15,9 +18,15 @@ class AllocationAdmin(PolicyAdmin):
     list_display = (
         "host", "resource_class", "amount", "instance", "member", "isolation", "data_class", "created_at", "released_at",
     )  # fmt: skip
-    list_filter = ("resource_class", "isolation", "data_class", ("released_at", admin.EmptyFieldListFilter))
+    list_filter = (
+        listed("resource_class", _("resource class"), (VCPU, MEMORY_MB, DISK_GB)),
+        "isolation",
+        "data_class",
+        ("released_at", admin.EmptyFieldListFilter),
+    )
     list_select_related = ("host", "instance")
     search_fields = ("host__name", "instance__name", "instance__unit")
+    quick = {"host": ("name",), "instance": ("name", "unit")}
     ordering = ("-id",)
 
 

@@ -18,6 +18,9 @@ from catalog.common.data import DataClass, in_order, in_words, ordinary
 from catalog.common.errors import DomainError
 from catalog.pool import zones
 from catalog.pool.models import (
+    DISK_GB,
+    MEMORY_MB,
+    VCPU,
     Baseline,
     HostEvent,
     HostKey,
@@ -28,6 +31,7 @@ from catalog.pool.models import (
 )
 from catalog.pool.services import verify_certificate
 from catalog.tenancy.admin import PolicyAdmin, actor_of
+from catalog.tenancy.lists import listed
 from catalog.tenancy.models import Role
 from catalog.tenancy.policy import Action, Actor, Grant
 
@@ -165,6 +169,8 @@ class HostPage(PolicyAdmin):
     list_filter = ("state", "zone", "sharing", "proven_clean", "holder")
     list_select_related = ("zone", "holder")
     search_fields = ("name", "address", "holder__slug")
+    quick = {"": ("name", "address"), "holder": ("=slug",)}
+    heavy = ("facts",)
 
 
 class ReserveForm(forms.ModelForm):
@@ -196,9 +202,10 @@ class InventoryAdmin(AuditedAdmin):
     fields = ("host", "resource_class", "total", "reserved", "allocation_ratio", "used", "free")
     readonly_fields = ("host", "resource_class", "total", "used", "free")
     list_display = ("host", "resource_class", "total", "reserved", "allocation_ratio", "used", "free")
-    list_filter = ("resource_class", "host__zone")
+    list_filter = (listed("resource_class", _("resource class"), (VCPU, MEMORY_MB, DISK_GB)), "zone")
     list_select_related = ("host",)
     search_fields = ("host__name",)
+    quick = {"host": ("name",)}
     ordering = ("host__name", "resource_class")
 
 
@@ -209,7 +216,8 @@ class HostKeyAdmin(PolicyAdmin):
     readers = Action.VIEW_POOL
     list_display = ("host", "generation", "fingerprint", "learnt_at", "learnt_by")
     list_select_related = ("host",)
-    search_fields = ("host__name", "fingerprint")
+    search_fields = ("host__name",)
+    quick = {"host": ("name",)}
     ordering = ("host__name", "-generation")
 
 
@@ -219,9 +227,10 @@ class WipeCertificateAdmin(PolicyAdmin):
 
     readers = Action.VIEW_POOL
     list_display = ("host", "generation", "method", "previous_holder", "issued_at", "valid")
-    list_filter = ("method",)
+    list_filter = (listed("method", _("method"), ("enrolment", "rack")),)
     list_select_related = ("host", "previous_holder")
     search_fields = ("host__name", "previous_holder__slug")
+    quick = {"host": ("name",), "previous_holder": ("=slug",)}
     readonly_fields = ("valid",)
 
     @admin.display(boolean=True, description=_("signed by us"))
@@ -246,7 +255,8 @@ class HostEventAdmin(PolicyAdmin):
 
     readers = Action.VIEW_POOL
     list_display = ("at", "host", "seq", "kind", "actor")
-    list_filter = ("kind",)
+    list_filter = (listed("kind", _("kind"), ("state", "registered", "inspected", "problem")),)
     list_select_related = ("host",)
-    search_fields = ("host__name", "actor")
+    search_fields = ("host__name",)
+    quick = {"host": ("name",)}
     ordering = ("-id",)

@@ -9,13 +9,16 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from catalog.common import clock
+from catalog.pool.models import DISK_GB, MEMORY_MB, VCPU
 from catalog.quotas.agreements import beyond_pool, remove_quota, set_quota
 from catalog.quotas.models import Capacity, Loan, Memory, Quota, Recall
 from catalog.quotas.selectors import figures
 from catalog.tenancy.admin import PolicyAdmin, ToldAdmin, actor_of
+from catalog.tenancy.lists import listed
 from catalog.tenancy.policy import Action
 
 _KEY = ("tenant", "resource_class", "zone")
+_CLASSES = listed("resource_class", _("resource class"), (VCPU, MEMORY_MB, DISK_GB))
 
 
 @admin.register(Quota)
@@ -27,7 +30,7 @@ class QuotaAdmin(ToldAdmin):
     list_display = (
         "tenant", "resource_class", "in_zone", "guaranteed", "used", "borrowed", "borrow_limit", "lent", "lend_limit",
     )  # fmt: skip
-    list_filter = ("tenant", "resource_class", "zone")
+    list_filter = ("tenant", _CLASSES, "zone")
     list_select_related = ("tenant", "zone")
     search_fields = ("tenant__slug", "resource_class")
     autocomplete_fields = ("tenant",)
@@ -94,7 +97,7 @@ class LoanAdmin(PolicyAdmin):
         "borrower", "lender", "resource_class", "amount", "zone", "instance", "began_at", "recalled_at", "due_at",
         "ended_at",
     )  # fmt: skip
-    list_filter = (("ended_at", admin.EmptyFieldListFilter), "resource_class", "zone", "borrower", "lender")
+    list_filter = (("ended_at", admin.EmptyFieldListFilter), _CLASSES, "zone", "borrower", "lender")
     list_select_related = ("borrower", "lender", "zone", "instance")
     search_fields = ("borrower__slug", "lender__slug", "instance__name")
     ordering = ("-id",)

@@ -5,7 +5,7 @@ superuser may see everything and change what is meant to be changed by hand. Pag
 in :mod:`catalog.people.admin`, above the services they call.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -18,6 +18,7 @@ from django.utils.functional import cached_property
 
 from catalog.common import clock
 from catalog.common.errors import DomainError
+from catalog.tenancy.lists import found_by
 from catalog.tenancy.models import Role, User
 from catalog.tenancy.policy import Action, Actor, Grant, actor_for, can, may_anywhere, scope
 
@@ -64,6 +65,9 @@ class PolicyAdmin(admin.ModelAdmin):
     :cvar delegated: the one that opens it, held for an affiliate or a project, for the rows of that affiliate or project; and
         where it is that of ``writers`` too, lets them be changed. None: the page is for the group.
     :cvar roads: from a row to its affiliate and its project.
+    :cvar quick: what a search looks at where there may be very many rows (:func:`catalog.tenancy.lists.found_by`), instead of
+        ``search_fields``.
+    :cvar heavy: columns a list does not need, and does not read.
     :cvar written_by_hand: False where only services and flows may write; then not even a superuser does it here.
     :cvar addable, deletable: whether rows are made or removed by hand.
     """
@@ -72,6 +76,8 @@ class PolicyAdmin(admin.ModelAdmin):
     writers: ClassVar[Action | None] = None
     delegated: ClassVar[Action | None] = None
     roads: ClassVar[tuple[str, str | None]] = ("tenant", "project")
+    quick: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    heavy: ClassVar[tuple[str, ...]] = ()
     written_by_hand: ClassVar[bool] = False
     addable: ClassVar[bool] = True
     deletable: ClassVar[bool] = False
@@ -107,9 +113,23 @@ class PolicyAdmin(admin.ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
         rows = super().get_queryset(request)
+        if (
+            self.heavy
+            and request.resolver_match is not None
+            and request.resolver_match.url_name.endswith("_changelist")
+        ):
+            rows = rows.defer(*self.heavy)
         if self.delegated is None or self.sees_all(request):
             return rows
         return scope(actor_of(request), self.delegated).rows(rows, *self.roads)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
+    ) -> "tuple[QuerySet[Any], bool]":
+        term = search_term.strip()
+        if not self.quick or not term or "\x00" in term:
+            return super().get_search_results(request, queryset, search_term)
+        return queryset.filter(found_by(self.model, self.quick, term)), False
 
     def get_list_filter(self, request: HttpRequest) -> Any:
         filters = super().get_list_filter(request)

@@ -19,19 +19,22 @@ from catalog.audit.models import AuditEntry
 from catalog.common import clock
 from catalog.instances.models import ServiceBinding, ServiceInstance
 from catalog.ipam import networks
-from catalog.ipam.models import ZoneNetwork
+from catalog.ipam.models import IPAddress, ZoneNetwork
 from catalog.leases.models import LeasePolicy
 from catalog.mail.services import write
 from catalog.offerings.models import Offering, Plan
 from catalog.orders.models import Order
+from catalog.placement.models import Allocation
 from catalog.pool.models import Host, Inventory
 from catalog.quotas.counts import measure
 from catalog.quotas.models import Loan, Quota, Recall
+from catalog.tenancy.admin import MOST_COUNTED
 from catalog.tenancy.models import Membership, Project, Role, Tenant, User
 from tests.api.conftest import Caller, build, wanted
 from tests.factories import NOW, TESTER, HostFactory, PlanFactory, UserFactory
 from tests.ipam.test_networks import SECRET, SERVER
 
+MOST_QUERIES = 12
 BY_HAND = {
     "user", "tenant", "project", "membership", "zone", "trait", "inventory", "offering", "plan", "quota", "leasepolicy",
     "zonenetwork", "approvalrule", "freezewindow", "holiday",
@@ -124,6 +127,66 @@ def test_pages_open(model: type[models.Model], data: Order, boss: Client) -> Non
     assert boss.get(url(model, "delete", row.pk)).status_code == (200 if name in DELETABLE else 403)
     if name not in BY_HAND:
         assert boss.post(url(model, "change", row.pk), {"state": "available"}).status_code == 403
+
+
+def test_lists_ask_the_database_as_often_whatever_the_data(data: Order, boss: Client, zone_a: Any) -> None:
+    """And never how many rows there are in all, nor which values a column has: both look at every row."""
+    lists = [Host, Inventory, Allocation, Order, ServiceInstance, AuditEntry, Membership, IPAddress]
+
+    def costs() -> dict[str, int]:
+        counted = {}
+        for model in lists:
+            boss.get(url(model, "changelist"))
+            with CaptureQueriesContext(connection) as queries:
+                assert boss.get(url(model, "changelist")).status_code == 200
+            counted[str(model._meta.model_name)] = len(queries)
+            for query in queries.captured_queries:
+                sql = query["sql"].upper()
+                assert "COUNT(*)" not in sql or f"LIMIT {MOST_COUNTED}" in sql, sql
+                assert "DISTINCT" not in sql, sql
+        return counted
+
+    few = costs()
+    for number in range(6):
+        HostFactory(zone=zone_a, traits=["ssd"])
+        caller = Caller(UserFactory(username=f"worker-{number}", roles=[(Role.DEVELOPER, data.tenant)]))
+        assert caller.post("/orders", wanted(name=f"more-{number}")).status_code == 201
+    assert costs() == few
+    assert max(few.values()) <= MOST_QUERIES, few
+
+
+@pytest.mark.parametrize(
+    ("model", "term", "found"),
+    [
+        (Host, "zone-a-0", True), (Host, "10.0.0.11", True), (Host, "10.0.0.1x", False), (Host, "capital", True),
+        (Host, "one-a", False), (Inventory, "zone-a-001", True), (Inventory, "nowhere", False),
+        (Allocation, "zone-a-001", True), (Allocation, "loan-db", True), (Order, "loan-", True), (Order, "dana", True),
+        (ServiceInstance, "loan-db", True), (ServiceInstance, "capital", True), (AuditEntry, "dana", True),
+        (AuditEntry, "order.fulfilled", True), (AuditEntry, "dan", False), (IPAddress, "10.0.0.11", True),
+    ],
+)  # fmt: skip
+def test_searches_find_what_begins_so(
+    model: type[models.Model], term: str, found: bool, data: Order, boss: Client
+) -> None:
+    changelist = boss.get(url(model, "changelist"), {"q": term}).context["cl"]
+    assert bool(changelist.result_count) is found
+    assert len(changelist.result_list) == changelist.result_count
+
+
+def test_filters_offer_what_one_looks_for_and_the_rest(data: Order, boss: Client) -> None:
+    def classes(value: str) -> set[str]:
+        page = boss.get(url(Inventory, "changelist"), {"resource_class": value})
+        return {row.resource_class for row in page.context["cl"].result_list}
+
+    Inventory.objects.create(host=Host.objects.get(), zone=Host.objects.get().zone, resource_class="GPU", total=1)
+    assert (classes("VCPU"), classes("others"), len(classes("nonsense"))) == ({"VCPU"}, {"GPU"}, 4)
+
+
+def test_a_list_counts_no_further_than_it_can_be_paged_through(data: Order, boss: Client, monkeypatch: Any) -> None:
+    monkeypatch.setattr("catalog.tenancy.admin.MOST_COUNTED", 2)
+    changelist = boss.get(url(AuditEntry, "changelist")).context["cl"]
+    assert AuditEntry.objects.count() > 2
+    assert changelist.result_count == 2
 
 
 def test_no_page_shows_a_secret(data: Order, boss: Client) -> None:

@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='auditentry',
-            index=models.Index(fields=['subject_type', 'subject_id', 'at'], name='audit_by_subject'),
+            index=models.Index(fields=['subject_id', 'subject_type', 'at'], name='audit_by_subject'),
         ),
         migrations.AddIndex(
             model_name='auditentry',
