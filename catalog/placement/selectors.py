@@ -3,6 +3,9 @@
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
 from typing import Any
 
 from django.db import connection
@@ -115,31 +118,61 @@ def candidates(
     :param besides: hosts to leave out.
     :param limit: at most so many of each zone and value.
     """
-    lead, *others = sorted(wanted.amounts)
-    rest = {name: wanted.amounts[name] for name in others}
-    rules: list[HostRule] = [Reachable(tenant_id), *room_rules(rest, sorted(wanted.traits), whole=wanted.whole)]
-    whom = list(open_to)
-    parts = []
-    for zone in zones:
-        for who in whom:
-            rows = Inventory.objects.filter(
-                zone=zone, open_to=who, resource_class=lead, free__gte=wanted.amounts[lead]
-            )  # fmt: skip
+    asked = _Asked(
+        tuple(sorted(wanted.amounts.items())), tuple(sorted(wanted.traits)), wanted.whole,
+        tuple(zone.pk for zone in zones), tuple(open_to), limit, tenant_id if _keeps_networks(zones) else None,
+    )  # fmt: skip
+    if besides or not connection.features.supports_slicing_ordering_in_compound:
+        found = [host for part in asked.parts(besides) for host in part]
+    elif asked.zones:
+        with connection.cursor() as cursor:
+            cursor.execute(*_statement(asked))
+            found = [host for (host,) in cursor.fetchall()]
+    else:
+        found = []
+    # Between the two questions somebody may have taken a host; what it was found as no longer holds.
+    return [each for each in looked_at(found) if each.open_to in asked.whom and each.zone_id in asked.zones]
+
+
+def _keeps_networks(zones: Sequence[Zone]) -> bool:
+    """Whether one of these zones keeps a network for an affiliate. Most do not, and nobody's address need be looked at."""
+    return Zone.objects.filter(pk__in=[zone.pk for zone in zones], prefixes__tenant__isnull=False).exists()
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What :func:`candidates` is asked, but for hosts to leave out."""
+
+    amounts: tuple[tuple[str, int], ...]
+    traits: tuple[str, ...]
+    whole: bool
+    zones: tuple[uuid.UUID, ...]
+    whom: tuple[uuid.UUID, ...]
+    limit: int
+    tenant_id: uuid.UUID | None
+
+    def parts(self, besides: frozenset[uuid.UUID]) -> "list[QuerySet[Inventory, uuid.UUID]]":
+        """One query for each zone and each value of ``open_to``."""
+        (lead, least), *others = self.amounts
+        rules = room_rules(dict(others), self.traits, whole=self.whole)
+        if self.tenant_id is not None:
+            rules = [Reachable(self.tenant_id), *rules]
+        parts = []
+        for zone, who in product(self.zones, self.whom):
+            rows = Inventory.objects.filter(zone=zone, open_to=who, resource_class=lead, free__gte=least)
             if besides:
                 rows = rows.exclude(host_id__in=besides)
             for rule in rules:
                 rows = rule.narrow(rows)
-            parts.append(rows.order_by("free").values_list("host_id", flat=True)[:limit])
-    # Between the two questions somebody may have taken a host; what it was found as no longer holds.
-    where = {zone.pk for zone in zones}
-    return [each for each in looked_at(_all_of(parts)) if each.open_to in whom and each.zone_id in where]
+            parts.append(rows.order_by("free").values_list("host_id", flat=True)[: self.limit])
+        return parts
 
 
-def _all_of(parts: "Sequence[QuerySet[Inventory, uuid.UUID]]") -> list[uuid.UUID]:
-    """The rows of all queries; in one statement where the database can limit the parts of one."""
-    if len(parts) > 1 and connection.features.supports_slicing_ordering_in_compound:
-        return list(parts[0].union(*parts[1:], all=True))
-    return [each for part in parts for each in part]
+@lru_cache(maxsize=2000)
+def _statement(asked: _Asked) -> tuple[str, tuple[Any, ...]]:
+    """All parts in one. Putting it together costs more than asking it, and plans, zones and affiliates are few."""
+    first, *rest = asked.parts(frozenset())
+    return (first.union(*rest, all=True) if rest else first).query.sql_with_params()
 
 
 def looked_at(hosts: Sequence[uuid.UUID]) -> list[Candidate]:
