@@ -1,7 +1,7 @@
 """Asking for approvals, and deciding: each person once, nobody on their own, for exactly what was shown."""
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -156,11 +156,13 @@ def decide(
     content_hash: str,
     shown: str,
     comment: str,
+    owners: Collection[int] = (),
     now: datetime,
 ) -> Ruling:
     """One person agrees or refuses, on the level that decides now. A refusal ends the request, as does the last agreement.
 
     :param content_hash: of what the decider was shown; ``shown``: of what the thing is at this moment.
+    :param owners: people whose own the thing is, beside the one who asked.
     :raises NotFound: the actor may not know of it.
     :raises Forbidden: they decide on no level of it; NotYourTurn: on a later one.
     :raises NotWaitingForApproval, OwnApproval, ApprovalConflict, AlreadyDecided, ApprovalExpired, ApprovalStale: nothing has
@@ -173,7 +175,7 @@ def decide(
         request = lock_one(Request, known.pk)
         if request.closed_at is not None:
             raise NotWaitingForApproval()
-        voice = _voice(actor, request, now)
+        voice = _voice(actor, request, {request.requested_by_id, *owners}, now)
         if now > request.opened_at + DECIDE_WITHIN:
             raise ApprovalExpired()
         if content_hash != request.content_hash or shown != request.content_hash:
@@ -190,7 +192,7 @@ def decide(
         return ruling
 
 
-def _voice(actor: Actor, request: Request, now: datetime) -> deciders.Voice:
+def _voice(actor: Actor, request: Request, owners: Collection[int | None], now: datetime) -> deciders.Voice:
     """The voice with which the actor decides on the present level."""
     has, place = list(deciders.voices(actor, now=now)), (request.tenant_id, request.project_id)
 
@@ -200,7 +202,7 @@ def _voice(actor: Actor, request: Request, now: datetime) -> deciders.Voice:
     demanded_of = [step.who for step in request.demanded]
     if not with_a_voice([*demanded_of, *deciders.kinds(request)]):
         raise Forbidden() if can(actor, Action.VIEW, *place) else NotFound()
-    if actor.user_id == request.requested_by_id:
+    if actor.user_id in owners:
         raise OwnApproval()
     used = _used(request)
     if actor.user_id in used:
@@ -214,7 +216,7 @@ def _voice(actor: Actor, request: Request, now: datetime) -> deciders.Voice:
     others = _conflicts(request, now)
     if actor.user_id in others:
         raise ApprovalConflict()
-    free = [each for each in fresh if each.absent is None or each.absent.pk not in others | {request.requested_by_id}]
+    free = [each for each in fresh if each.absent is None or each.absent.pk not in others | set(owners)]
     if not free:
         raise ApprovalConflict()
     return free[0]

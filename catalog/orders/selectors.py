@@ -30,10 +30,10 @@ def mine(actor: Actor) -> Q:
     return Q(requested_by=actor.user_id) | Q(instance__responsible=actor.user_id)
 
 
-def is_own(actor: Actor, order: Order) -> bool:
-    """The same of one order."""
+def owners_of(order: Order) -> set[int]:
+    """The same of one order: whose own it is."""
     answers = order.instance.responsible_id if order.instance else None
-    return actor.user_id is not None and actor.user_id in {order.requested_by_id, answers}
+    return {each for each in (order.requested_by_id, answers) if each is not None}
 
 
 def order_for(actor: Actor, order_id: uuid.UUID | str) -> Order:

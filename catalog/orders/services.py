@@ -7,7 +7,6 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from catalog.approvals import services as approvals
-from catalog.approvals.errors import OwnApproval
 from catalog.approvals.models import Decision
 from catalog.common.data import DataClass
 from catalog.common.errors import Forbidden, NotFound
@@ -34,7 +33,7 @@ from catalog.orders.errors import (
     ProjectUnknown,
 )
 from catalog.orders.models import Order
-from catalog.orders.selectors import is_own
+from catalog.orders.selectors import owners_of
 from catalog.orders.states import OrderKind, OrderState
 from catalog.orders.transitions import ENDS, move_order
 from catalog.placement.selectors import zones_for
@@ -131,11 +130,9 @@ def place(
 def _decide(actor: Actor, order: Order, verdict: str, *, content_hash: str, comment: str, now: datetime) -> Order:
     with transaction.atomic():
         held = lock_one(Order, order.pk)
-        if is_own(actor, held) and held.state == OrderState.PENDING_APPROVAL:
-            raise OwnApproval()
         ruling = approvals.decide(
             actor, subject_type=SUBJECT, subject_id=held.pk, verdict=verdict, content_hash=content_hash,
-            shown=shown_to_approver(held), comment=comment, now=now,
+            shown=shown_to_approver(held), comment=comment, owners=owners_of(held), now=now,
         )  # fmt: skip
         advance.decided(held, ruling, actor=actor, now=now)
         return held

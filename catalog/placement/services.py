@@ -49,7 +49,7 @@ def place(
     """Claim room on one host, whole or beside the tenant's own slices; see :func:`place_all`."""
     (placed,) = place_all(
         instance, [Member(dict(resources), frozenset(traits))], tenant=tenant, zone=zone, now=now, actor=actor,
-        isolation=Isolation.DEDICATED if exclusive else Isolation.AFFILIATE, data_class=instance.data_class,
+        isolation=Isolation.DEDICATED if exclusive else Isolation.AFFILIATE,
     )  # fmt: skip
     return placed
 
@@ -61,7 +61,7 @@ def place_all(
     isolation: str,
     tenant: Tenant,
     zone: Zone | None,
-    data_class: str,
+    data_class: str | None = None,
     until: datetime | None = None,
     now: datetime,
     actor: Actor,
@@ -76,7 +76,7 @@ def place_all(
     is other room; before refusing, a claim does wait, so that it never refuses because of somebody who gives up.
 
     :param zone: only there; None for any zone of the group open to the tenant.
-    :param data_class: what it will hold; its zone must be one that may hold that.
+    :param data_class: what it will hold, None: what the instance says; its zone must be one that may hold that.
     :param until: when its lease will end, as far as that is known.
     :param explain: count for a refusal how many hosts each filter left, which costs the more the larger the pool.
     :returns: one for each member, in their order.
@@ -85,6 +85,7 @@ def place_all(
     """
     if instance.tenant_id != tenant.pk:
         raise ValueError("an instance is placed for its own tenant")
+    data_class = data_class or instance.data_class
     refuse_weak_isolation(isolation, data_class)
     wanted = bundles(members, whole=isolation == Isolation.DEDICATED, until=until)
     claim = Claim(instance, wanted, isolation, data_class, tenant, now, actor)

@@ -11,7 +11,7 @@ from catalog.instances.services import current_binding
 from catalog.ipam import networks
 from catalog.ipam.models import DnsName, Endpoint
 from catalog.orders import fulfilment, recovery, services
-from catalog.orders.errors import ApprovalStale, IdempotencyKeyReused
+from catalog.approvals.errors import ApprovalStale
 from catalog.orders.models import Order
 from catalog.placement.errors import NoCapacity
 from catalog.pool.models import Zone
