@@ -17,6 +17,7 @@ from django.utils.translation import ngettext
 from catalog.common.isolation import Isolation
 from catalog.dispatch.selectors import usual_wipe
 from catalog.leases.models import Lease
+from catalog.leases.services import frees_at
 from catalog.offerings.models import Plan, Publication
 from catalog.orders.models import Order
 from catalog.placement.choice import Candidate, Wanted, fits
@@ -206,13 +207,10 @@ def _leases_end(
     standing = Allocation.objects.filter(released_at__isnull=True, host__zone__in=list(wipes), host__state__in=_USED)
     known: set[uuid.UUID] = set()
     best: datetime | None = None
-    ending = standing.filter(instance__lease__isnull=False).order_by("instance__lease__ends_at", "pk")
+    ending = standing.filter(instance__lease__isnull=False).annotate(frees=frees_at("instance__lease__"))
+    ending = ending.order_by("frees", "pk")
     for look_ in range(LOOKS):
-        batch = list(
-            ending.values_list("host", "instance__lease__ends_at")[
-                look_ * LEASES_AT_ONCE : (look_ + 1) * LEASES_AT_ONCE
-            ]
-        )
+        batch = list(ending.values_list("host", "frees")[look_ * LEASES_AT_ONCE : (look_ + 1) * LEASES_AT_ONCE])
         new = {host for host, _end in batch} - known
         known |= new
         suitable = _suitable(Host.objects.filter(pk__in=new), wanted).values_list("pk", flat=True)
@@ -250,7 +248,8 @@ def _on_host(
 
 
 def _end_of(lease: Lease, now: datetime) -> datetime | None:
-    """When it ends, as far as a legal hold lets anybody tell."""
+    """When it lets go of what it holds, its grace included, as far as a legal hold lets anybody tell."""
+    frees = lease.grace_ends_at or lease.ends_at
     if not lease.is_held(now):
-        return lease.ends_at
-    return max(lease.ends_at, lease.held_until) if lease.held_until else None
+        return frees
+    return max(frees, lease.held_until) if lease.held_until else None

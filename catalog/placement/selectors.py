@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import connection
 from django.db.models import Max, Min, QuerySet
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 
 from catalog.common.data import DataClass
@@ -208,9 +209,12 @@ def looked_at(hosts: Sequence[uuid.UUID]) -> list[Candidate]:
     return found
 
 
+_FREES = Coalesce("instance__lease__grace_ends_at", "instance__lease__ends_at")
+
+
 def _last_ends(hosts: Sequence[uuid.UUID]) -> "Iterable[tuple[Any, ...]]":
     standing = Allocation.objects.filter(host__in=hosts, released_at__isnull=True).order_by()
-    return standing.values("host").annotate(ends=Max("instance__lease__ends_at")).values_list("host", "ends")
+    return standing.values("host").annotate(ends=Max(_FREES)).values_list("host", "ends")
 
 
 def why_not(

@@ -1,6 +1,6 @@
 """What may happen to a lease in grace, and to its grace before: extended, given back, held, recalled."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,9 +12,10 @@ from catalog.leases import services as leases
 from catalog.leases.holds import hold, lift_hold
 from catalog.leases.models import Lease, LeasePolicy
 from catalog.leases.states import LeaseState
-from catalog.orders import claims, fulfilment, operations, services
+from catalog.orders import fulfilment, operations, outlook, services
 from catalog.orders.models import Order
 from catalog.orders.states import OrderState
+from catalog.placement.choice import Wanted
 from catalog.tenancy.policy import system
 from tests.orders.test_grace import DAY, GIVE_BACKS, HOUR, MOMENT, STARTS, STOPS, instance_state, one_in_grace, sweep
 from tests.orders.world import World
@@ -169,6 +170,14 @@ def test_recalled_in_grace_it_keeps_what_the_notice_leaves(
 
 def test_the_room_of_a_lease_comes_after_its_grace(world: World) -> None:
     order = world.built()
-    assert claims.room_from(order) == Lease.objects.get().grace_ends_at
+    lease = Lease.objects.get()
+    assert lease.grace_ends_at is not None
+
+    def room_from() -> datetime:
+        told = outlook.look(order, Wanted(order.plan.resources, whole=True), now=world.now).expected_at
+        assert told is not None
+        return datetime.fromisoformat(told)
+
+    after_grace = room_from()
     Lease.objects.update(grace_ends_at=None)
-    assert claims.room_from(order) == Lease.objects.get().ends_at
+    assert after_grace - room_from() == lease.grace_ends_at - lease.ends_at

@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
+from catalog.approvals.errors import ApprovalStale
 from catalog.common.errors import DomainError
 from catalog.instances.models import ServiceInstance
 from catalog.instances.services import current_binding
 from catalog.ipam import networks
 from catalog.ipam.models import DnsName, Endpoint
 from catalog.orders import fulfilment, recovery, services
-from catalog.approvals.errors import ApprovalStale
+from catalog.orders.errors import IdempotencyKeyReused
 from catalog.orders.models import Order
 from catalog.placement.errors import NoCapacity
 from catalog.pool.models import Zone

@@ -61,6 +61,7 @@ def test_a_slice_takes_a_clean_host_for_its_tenant(loan: Project, plan: Any, zon
         "filters": [
             {"code": "zone-open"},
             {"code": "isolation", "isolation": "affiliate"},
+            {"code": "reachable"},
             {"code": "room", "resource_class": DISK_GB, "amount": 2},
             {"code": "room", "resource_class": MEMORY_MB, "amount": 512},
             {"code": "room", "resource_class": VCPU, "amount": 1},

@@ -58,7 +58,7 @@ def test_the_chosen_are_admitted_and_nobody_else(capital: Tenant, card: Tenant) 
 def test_data_goes_where_it_may_stand(loan: Project, plan: Plan) -> None:
     for slug, data_classes in (("zone-a", ["public"]), ("zone-b", ALL), ("zone-c", ["internal"])):
         HostFactory(zone=ZoneFactory(slug=slug, data_classes=data_classes))
-    assert ask(loan, plan, "public") == "zone-a"
+    assert ask(loan, plan, "public") in {"zone-a", "zone-b"}
     assert ask(loan, plan, "unique-id") == "zone-b"
     assert ask(loan, plan, "personal-credit") == "zone-b"
     # zone-b has a host of ours already; the other one does not, but it would be as good.

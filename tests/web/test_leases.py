@@ -134,7 +134,7 @@ def test_a_service_is_stopped_and_started_from_its_page(story: Story, as_user: A
     assert answer.headers["Location"] == again.headers["Location"] == f"/orders/{stop.pk}/"
     said = client.get(f"/orders/{stop.pk}/").content.decode()
     assert "Stop · PostgreSQL" in said
-    assert "operations need no approval" in said
+    assert "this needs no approval" in said
     assert f'action="{address}operations/stop/"' not in client.get(address).content.decode()
     refused = client.post(f"{address}operations/start/", follow=True).content.decode()
     assert "Another order for this service is under way." in refused
