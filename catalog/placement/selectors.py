@@ -39,10 +39,13 @@ from catalog.tenancy.models import Tenant
 Filters = list[dict[str, Any]]
 
 
-def zone_rules(tenant: Tenant, zone: Zone | None, data_class: str | None = None) -> list[ZoneRule]:
-    """What a zone must be for a tenant's service; without ``zone`` any may be asked for."""
-    admitted = frozenset(admitting([tenant.pk]).values_list("pk", flat=True))
-    rules: list[ZoneRule] = [AskedFor(zone.slug if zone else None), OpenToAffiliate(admitted), TakesNew()]
+def zone_rules(zone: Zone | None, data_class: str | None, *, admitted: Iterable[Zone]) -> list[ZoneRule]:
+    """What a zone must be for a tenant's service; without ``zone`` any may be asked for.
+
+    :param admitted: the zones that admit the tenant.
+    """
+    of_tenant = OpenToAffiliate(frozenset(each.pk for each in admitted))
+    rules: list[ZoneRule] = [AskedFor(zone.slug if zone else None), of_tenant, TakesNew()]
     return rules if data_class is None else [*rules, MayHold(data_class)]
 
 
@@ -52,8 +55,9 @@ def zones_for(tenant: Tenant, zone: Zone | None, data_class: str | None = None) 
     Zones where somebody works come first, then local ones, then by name. Only ``zone`` where one is named; an external zone only
     where it is named.
     """
-    rules = zone_rules(tenant, zone, data_class)
-    left = [each for each in Zone.objects.all() if all(rule.passes(place_of(each)) for rule in rules)]
+    admitted = list(admitting([tenant.pk]))
+    rules = zone_rules(zone, data_class, admitted=admitted)
+    left = [each for each in admitted if all(rule.passes(place_of(each)) for rule in rules)]
     return sorted(left, key=lambda each: (tier(each), each.slug))
 
 
@@ -229,7 +233,7 @@ def why_not(
     standing = Host.objects.exclude(state=HostState.RETIRED)
     filters: Filters = []
     left = list(Zone.objects.all())
-    for rule in zone_rules(tenant, zone, data_class):
+    for rule in zone_rules(zone, data_class, admitted=admitting([tenant.pk])):
         before = len(left)
         left = [each for each in left if rule.passes(place_of(each))]
         if len(left) < before or isinstance(rule, OpenToAffiliate):

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils.translation import gettext as _
 
-from catalog.common.data import PROTECTED
+from catalog.common.data import PROTECTED, DataClass
 from catalog.common.isolation import Isolation
 from catalog.common.locks import lock, lock_all
 from catalog.instances.models import ServiceInstance
@@ -117,7 +117,7 @@ def would_fit(
     isolation: str,
     tenant: Tenant,
     zone: Zone | None,
-    data_class: str,
+    data_class: str = DataClass.INTERNAL,
     now: datetime,
 ) -> bool:
     """Whether :func:`place_all` would find room at this moment. Reads only; nothing is promised."""

@@ -41,7 +41,7 @@ def subject(request: pytest.FixtureRequest) -> Stateful:
     if request.param is ServiceInstance:
         return instance
     if request.param is Lease:
-        return LeaseFactory(instance=instance, ends_at=LATER)
+        return LeaseFactory(instance=instance, ends_at=LATER, grace_ends_at=LATER)
     return Order.objects.create(
         kind=OrderKind.CREATE, tenant=instance.tenant, project=instance.project, plan=instance.plan,
         version=instance.version, slug="postgresql", manifest_version="1.0.0", git_revision="", name="db",

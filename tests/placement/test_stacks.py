@@ -202,6 +202,7 @@ def test_a_shared_host_never_built_on_is_free_for_all_again(loan: Project, plan:
 def test_personal_data_never_stands_beside_other_affiliates(
     loan: Project, plan: Any, zone_a: Zone, data_class: DataClass
 ) -> None:
+    Zone.objects.update(data_classes=list(DataClass.values))
     HostFactory(zone=zone_a)
     before = books()
     with pytest.raises(IsolationTooWeak):

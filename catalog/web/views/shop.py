@@ -20,7 +20,6 @@ from catalog.offerings.models import Offering, Plan
 from catalog.offerings.selectors import offering_on_sale, on_sale
 from catalog.orders import services
 from catalog.orders.preview import outlook
-from catalog.placement.selectors import zones_for as open_zones
 from catalog.pool.models import Zone
 from catalog.pool.selectors import admitting, zones_for
 from catalog.quotas.services import usage
@@ -86,9 +85,9 @@ def _zones(request: PortalRequest, project: Project | None) -> list[Zone]:
     return list(zones_for(request.actor) if project is None else admitting([project.tenant_id]))
 
 
-def _networks(project: Project | None) -> list[str]:
+def _networks(project: Project | None, zones: list[Zone]) -> list[str]:
     """Whose clients may connect where the order says nothing."""
-    return known_networks(project.tenant, open_zones(project.tenant, None)) if project is not None else []
+    return known_networks(project.tenant, zones) if project is not None else []
 
 
 def _quota(project: Project | None, plan: Plan) -> list[dict[str, Any]]:
@@ -117,9 +116,10 @@ def order_form(request: PortalRequest, slug: str) -> HttpResponse:
     projects = _mine(request)
     chosen = request.POST.get("project") or request.GET.get("project") or ""
     project = next((each for each in projects if str(each) == chosen), projects[0] if projects else None)
+    zones = _zones(request, project)
     given: dict[str, Any] = {
-        "schema": offerings.parameter_schema(plan), "projects": projects, "zones": _zones(request, project),
-        "leases": _lengths(project, plan), "data_classes": offerings.data_classes(plan), "networks": _networks(project),
+        "schema": offerings.parameter_schema(plan), "projects": projects, "zones": zones,
+        "leases": _lengths(project, plan), "data_classes": offerings.data_classes(plan), "networks": _networks(project, zones),
     }  # fmt: skip
     if request.method == "POST":
         form = OrderForm(request.POST, **given)
