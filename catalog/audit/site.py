@@ -12,7 +12,7 @@ from catalog.common import clock
 from catalog.tenancy.admin import actor_of
 from catalog.tenancy.models import Membership, User
 
-_ROADS = ("tenant", "borrower", "instance", "order", "lease", "project", "owner", "holder")
+_ROADS = ("tenant", "borrower", "instance", "order", "request", "lease", "project", "owner", "holder")
 _PERSONAL = (User, Membership)
 
 

@@ -16,7 +16,7 @@ from catalog.common.errors import DomainError
 from catalog.ipam import networks
 from catalog.ipam.errors import NameServerInvalid
 from catalog.ipam.models import DnsName, Endpoint, IPAddress, Prefix, Vlan, ZoneNetwork
-from catalog.tenancy.admin import PolicyAdmin, actor_of
+from catalog.tenancy.admin import PolicyAdmin, operator_of
 from catalog.tenancy.policy import Action, can
 
 
@@ -36,7 +36,7 @@ class NetworkPage(PolicyAdmin):
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Who is offered the action."""
-        return can(actor_of(request), Action.OPERATE_POOL)
+        return can(operator_of(request), Action.OPERATE_POOL)
 
     @admin.action(description=gettext_lazy("Retire"), permissions=["operate"])
     def retire(self, request: HttpRequest, queryset: "QuerySet[Any]") -> HttpResponse | None:
@@ -51,7 +51,7 @@ class NetworkPage(PolicyAdmin):
             return TemplateResponse(request, "admin/confirm_action.html", shown)
         for row in rows:
             try:
-                type(self).retire_one(actor_of(request), row, now=clock.now())
+                type(self).retire_one(operator_of(request), row, now=clock.now())
             except DomainError as error:
                 messages.error(request, f"{row}: {error.detail}")
             else:
@@ -81,7 +81,7 @@ class VlanAdmin(NetworkPage):
 
     def save_model(self, request: HttpRequest, obj: Any, form: "forms.ModelForm[Any]", change: bool) -> None:
         saved = networks.register_vlan(
-            actor_of(request), zone=obj.zone, vid=obj.vid, name=obj.name, tenant=obj.tenant, now=clock.now()
+            operator_of(request), zone=obj.zone, vid=obj.vid, name=obj.name, tenant=obj.tenant, now=clock.now()
         )
         obj.pk = saved.pk
 
@@ -100,7 +100,7 @@ class PrefixAdmin(NetworkPage):
 
     def save_model(self, request: HttpRequest, obj: Any, form: "forms.ModelForm[Any]", change: bool) -> None:
         saved = networks.register_prefix(
-            actor_of(request), zone=obj.zone, cidr=obj.cidr, vlan=obj.vlan, tenant=obj.tenant, now=clock.now()
+            operator_of(request), zone=obj.zone, cidr=obj.cidr, vlan=obj.vlan, tenant=obj.tenant, now=clock.now()
         )
         obj.pk = saved.pk
 
@@ -175,7 +175,7 @@ class ZoneNetworkAdmin(PolicyAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         values = form.cleaned_data
         saved = networks.set_zone_network(
-            actor_of(request), obj.zone if change else values["zone"], open_to_anyone=values["open_to_anyone"],
+            operator_of(request), obj.zone if change else values["zone"], open_to_anyone=values["open_to_anyone"],
             names=form.names(values), now=clock.now(),
         )  # fmt: skip
         obj.pk = saved.pk

@@ -64,6 +64,12 @@ def orders_of_requests(requests: Iterable[Request]) -> list[Order]:
     return list(rows.select_related(*related).order_by("created_at", "pk"))
 
 
+def waiting_for(actor: Actor, *, now: datetime) -> QuerySet[Request]:
+    """The requests that wait for this actor's decision, the oldest first; none about an order that is their own."""
+    own = Order.objects.filter(mine(actor), state=OrderState.PENDING_APPROVAL)
+    return inbox(actor, now=now).exclude(subject_type=SUBJECT, subject_id__in=own.values("pk"))
+
+
 def to_decide(actor: Actor, *, now: datetime) -> QuerySet[Order]:
     """The orders that wait for this actor's decision, the oldest first."""
     waiting = inbox(actor, now=now).order_by().values("subject_id")

@@ -1,7 +1,6 @@
 """Hardware in the admin. Hosts and what is known of them are written by services; zones and reserves by operators."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from django import forms
@@ -30,10 +29,9 @@ from catalog.pool.models import (
     Zone,
 )
 from catalog.pool.services import verify_certificate
-from catalog.tenancy.admin import PolicyAdmin, actor_of
+from catalog.tenancy.admin import PolicyAdmin, operator_of
 from catalog.tenancy.lists import listed
-from catalog.tenancy.models import Role
-from catalog.tenancy.policy import Action, Actor, Grant
+from catalog.tenancy.policy import Action, Actor
 
 
 class ZoneForm(forms.ModelForm):
@@ -98,9 +96,9 @@ class ZoneAdmin(PolicyAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: "forms.ModelForm[Any]", change: bool) -> None:
         said = {name: form.cleaned_data[name] for name in form.changed_data if name in {*zones.TERMS, "admitted"}}
         if change:
-            zones.change_zone(_operator(request), obj, now=clock.now(), **said)
+            zones.change_zone(operator_of(request), obj, now=clock.now(), **said)
         else:
-            obj.pk = zones.create_zone(_operator(request), slug=obj.slug, now=clock.now(), **said).pk
+            obj.pk = zones.create_zone(operator_of(request), slug=obj.slug, now=clock.now(), **said).pk
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Done: the service has written who is admitted."""
@@ -134,19 +132,11 @@ class ZoneAdmin(PolicyAdmin):
     ) -> None:  # fmt: skip
         for zone in queryset.order_by("slug"):
             try:
-                deed(_operator(request), zone)
+                deed(operator_of(request), zone)
             except DomainError as error:
                 self.message_user(request, f"{zone.slug}: {error.detail}", messages.ERROR)
             else:
                 self.message_user(request, _("%s: done.") % zone.slug)
-
-
-def _operator(request: HttpRequest) -> Actor:
-    """The person at the admin; a superuser does here what a pool operator does, under their own name."""
-    actor = actor_of(request)
-    if not request.user.is_superuser:
-        return actor
-    return replace(actor, grants=actor.grants | {Grant(Role.OPERATOR)})
 
 
 @admin.register(Trait)

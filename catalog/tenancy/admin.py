@@ -46,6 +46,12 @@ def manager_of(request: HttpRequest) -> Actor:
     return replace(actor, grants=actor.grants | {Grant(Role.GROUP_ADMIN)}) if request.user.is_superuser else actor
 
 
+def operator_of(request: HttpRequest) -> Actor:
+    """The same where the pool is kept: a superuser does there what a pool operator does, under their own name."""
+    actor = actor_of(request)
+    return replace(actor, grants=actor.grants | {Grant(Role.OPERATOR)}) if request.user.is_superuser else actor
+
+
 class BoundedPaginator(Paginator):
     """Pages of a list that may be huge: it counts no further than :data:`MOST_COUNTED` rows, whatever there are."""
 

@@ -22,6 +22,7 @@ from catalog.approvals import selectors as approvals
 from catalog.audit import looks
 from catalog.common import clock
 from catalog.common.errors import DomainError, Forbidden, NotFound
+from catalog.orders.selectors import waiting_for
 from catalog.tenancy.models import User
 from catalog.tenancy.policy import Action, Actor, actor_for, can, may_anywhere, scope
 
@@ -109,7 +110,7 @@ def show(request: PortalRequest, template: str, here: str, /, *, status: int = 2
         "orders_things": may_anywhere(request.actor, Action.ORDER),
     }
     if frame["waiting"] is None:
-        frame["waiting"] = approvals.inbox(request.actor, now=now).count() if decides else 0
+        frame["waiting"] = waiting_for(request.actor, now=now).count() if decides else 0
     return render(request, f"web/{template}", {**frame, **context}, status=status)
 
 

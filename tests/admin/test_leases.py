@@ -45,7 +45,7 @@ def test_a_curator_writes_a_policy_and_hears_what_is_wrong_with_it(
 
 def _end(client: Client, project: Project, day: str) -> str:
     where = reverse("admin:tenancy_project_change", args=[project.pk])
-    form = {"tenant": str(project.tenant_id), "slug": project.slug, "name": project.name, "ends_on": day}
+    form = {"name": project.name, "environment": project.environment, "ends_on": day}
     answer = client.post(where, form)
     return answer.content.decode() + " ".join(str(said) for said in get_messages(answer.wsgi_request))
 

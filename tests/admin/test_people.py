@@ -53,14 +53,15 @@ def test_the_pages_of_an_affiliate_show_what_is_its_own(
 def test_an_affiliate_admin_makes_projects_and_members_of_their_own(
     running: ServiceInstance, tara: Client, capital: Tenant, card: Tenant
 ) -> None:
-    form = {"tenant": str(capital.pk), "slug": "second", "name": "Second", "ends_on": ""}
+    form = {"tenant": str(capital.pk), "slug": "second", "name": "Second", "environment": "other", "ends_on": ""}
     assert tara.post(url(Project, "add"), form).status_code == 302
     made = Project.objects.get(slug="second")
     assert AuditEntry.objects.get(action="project.create", subject_id=str(made.pk)).actor == "tara"
     assert "already has a project of that name" in tara.post(url(Project, "add"), form).content.decode()
-    assert tara.post(url(Project, "change", made.pk), {"name": "Third", "ends_on": ""}).status_code == 302
+    third = {"name": "Third", "environment": "production", "ends_on": ""}
+    assert tara.post(url(Project, "change", made.pk), third).status_code == 302
     made.refresh_from_db()
-    assert (made.name, made.slug) == ("Third", "second")
+    assert (made.name, made.slug, made.environment) == ("Third", "second", "production")
     assert tara.post(url(Project, "add"), form | {"tenant": str(card.pk), "slug": "theirs"}).status_code == 200
     assert not Project.objects.filter(tenant=card).exists()
     UserFactory(username="ivy")

@@ -8,17 +8,20 @@ from django.contrib import admin
 from django.db import models
 from django.test import Client
 
+from catalog.approvals.models import Decision, Delegation
 from catalog.audit.models import AuditEntry
 from catalog.audit.site import affiliate_of, of_affiliates
 from catalog.instances.models import ServiceInstance
+from catalog.ipam import networks
 from catalog.leases.models import Lease
 from catalog.offerings.models import Offering, Plan
 from catalog.orders.models import Order
+from catalog.pool import zones
 from catalog.pool.models import Host
 from catalog.quotas.models import Quota
 from catalog.tenancy.models import Membership, Project, Role, Tenant, User
 from tests.admin.test_pages import ADDABLE, BY_HAND, DELETABLE, OURS, boss, data, signed_in, url
-from tests.factories import HostFactory, UserFactory
+from tests.factories import NOW, TESTER, HostFactory, UserFactory, ZoneFactory
 
 __all__ = ["boss", "data"]
 
@@ -26,19 +29,31 @@ NEW: dict[str, dict[str, Any]] = {
     "user": {"username": "nora", "language": "ko", "usable_password": "true", "password1": "seven-geese-in-a-row",
              "password2": "seven-geese-in-a-row"},
     "tenant": {"slug": "insurance", "name_ko": "보험", "name_en": "Insurance"},
-    "project": {"tenant": "capital", "slug": "second", "name": "Second"},
+    "project": {"tenant": "capital", "slug": "second", "name": "Second", "environment": "other"},
     "membership": {"username": "cho", "role": "approver", "tenant": "capital", "project": ""},
-    "zone": {"slug": "zone-z", "name_ko": "존", "name_en": "Zone", "kind": "shared", "tenant": "", "wipe_driver": "rack"},
+    "zone": {"slug": "zone-z", "name_ko": "존", "name_en": "Zone", "kind": "shared", "tenant": "", "admission": "all",
+             "data_classes": ["public", "internal"], "wipe_driver": "rack", "driver_options": "{}"},
     "trait": {"name": "gpu"},
     "quota": {"tenant": "card", "resource_class": "GPU", "zone": "", "guaranteed": 1, "borrow_limit": 0, "lend_limit": 0},
     "leasepolicy": {"tenant": "card", "longest_seconds": 86_400},
+    "vlan": {"zone": "zone-b", "vid": 7, "name": "backup", "tenant": "card"},
+    "prefix": {"zone": "zone-b", "cidr": "10.99.0.0/24", "vlan": "", "tenant": "card"},
+    "zonenetwork": {"zone": "zone-b", "open_to_anyone": "on", "domain": "", "dns_server": "", "dns_port": 53,
+                    "dns_key_name": "", "dns_key_algorithm": "hmac-sha256", "dns_key": ""},
+    "approvalrule": {"name": "operators", "active": "on", "priority": 10, "production": "unknown", "who_1": "approver",
+                     "people_1": 1},
+    "freezewindow": {"reason": "Audit", "active": "on", "deeds": ["create"], "recurrence": "month_end",
+                     "working_days": 2, "starts_at_0": "2026-11-01", "starts_at_1": "00:00"},
+    "holiday": {"day": "2027-01-01", "name": "New Year"},
 }  # fmt: skip
-"""Forms of a new row; ``capital`` and ``card`` stand for their ids."""
+"""Forms of a new row; ``capital``, ``card`` and ``zone-b`` stand for their ids."""
 CHANGED: dict[str, dict[str, Any]] = {
     "user": {"first_name": "Dana"}, "tenant": {"name_en": "Other"}, "project": {"name": "Other"},
     "membership": {"ends_at_0": "2099-01-01", "ends_at_1": "00:00:00"}, "zone": {"name_en": "Other"},
     "trait": {"name": "nvme"}, "inventory": {"reserved": 1}, "offering": {"name_en": "Other"},
     "plan": {"price_krw_month": 1}, "quota": {"guaranteed": 999}, "leasepolicy": {"most_extensions": 11},
+    "zonenetwork": {"open_to_anyone": "on", "dns_key": ""}, "approvalrule": {"priority": 9, "people_1": 1},
+    "freezewindow": {"working_days": 4}, "holiday": {"name": "Other"},
 }  # fmt: skip
 """What is changed of a row."""
 
@@ -84,7 +99,8 @@ def _form(page: Any, changed: dict[str, Any]) -> dict[str, Any]:
 def test_whatever_is_added_leaves_an_entry(
     name: str, data: Order, boss: Client, card_developer: User, card: Tenant
 ) -> None:
-    ids = {"capital": str(data.tenant_id), "card": str(card.pk)}
+    zone = ZoneFactory(slug="zone-b")
+    ids = {"capital": str(data.tenant_id), "card": str(card.pk), "zone-b": str(zone.pk)}
     form = {key: ids.get(str(value), value) for key, value in NEW[name].items()}
     last = last_entry()
     answer = boss.post(url(page_of(name), "add"), form)
@@ -123,6 +139,9 @@ def actions() -> Iterator[tuple[str, str]]:
 def _rows(data: Order) -> dict[tuple[str, str], Any]:
     """For each action a row it succeeds with."""
     zone, lease = Host.objects.get().zone, Lease.objects.get()
+    away = Delegation.objects.create(
+        person=UserFactory(), delegate=UserFactory(), starts_at=NOW, ends_at=NOW.replace(year=2999), created_at=NOW
+    )
     plan, offering = Plan.objects.get(), Offering.objects.get()
     return {
         ("user", "hand_over"): UserFactory(username="lena"),
@@ -135,6 +154,11 @@ def _rows(data: Order) -> dict[tuple[str, str], Any]:
         ("host", "enrol"): HostFactory(zone=zone, to=None), ("host", "wipe"): HostFactory(zone=zone),
         ("host", "quarantine"): HostFactory(zone=zone), ("host", "maintenance"): HostFactory(zone=zone),
         ("host", "resume"): HostFactory(zone=zone, to="maintenance"), ("host", "retire"): HostFactory(zone=zone),
+        ("zone", "close"): ZoneFactory(),
+        ("zone", "open"): zones.close_zone(TESTER, ZoneFactory(), reason="new switches", now=NOW),
+        ("vlan", "retire"): networks.register_vlan(TESTER, zone=zone, vid=9, name="old", now=NOW),
+        ("prefix", "retire"): networks.register_prefix(TESTER, zone=zone, cidr="10.99.0.0/24", now=NOW),
+        ("delegation", "end"): away,
     }  # fmt: skip
 
 
@@ -170,9 +194,10 @@ def test_looks_in_the_admin_are_recorded(model: type[models.Model], data: Order,
 
 def test_rows_of_affiliates_are_told_from_those_of_the_pool(data: Order) -> None:
     own = {str(model._meta.model_name) for model in OURS if of_affiliates(model)}
-    assert {"order", "orderevent", "approval", "serviceinstance", "servicebinding", "lease", "quota", "loan", "user",
-            "membership", "mail", "project"} <= own  # fmt: skip
-    assert own.isdisjoint({"trait", "hostkey", "baseline", "prefix", "capacity", "offering", "plan"})
+    assert {"order", "orderevent", "request", "decision", "delegation", "serviceinstance", "servicebinding", "lease",
+            "quota", "loan", "user", "membership", "mail", "project", "vlan", "prefix"} <= own  # fmt: skip
+    assert own.isdisjoint({"trait", "hostkey", "baseline", "holiday", "zonenetwork", "capacity", "offering", "plan"})
+    assert affiliate_of(Decision.objects.get()) == data.tenant_id
     assert affiliate_of(Order.objects.first()) == data.tenant_id  # type: ignore[arg-type]
     assert affiliate_of(Lease.objects.get()) == data.tenant_id
     assert affiliate_of(Project.objects.get()) == data.tenant_id

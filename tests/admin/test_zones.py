@@ -96,7 +96,7 @@ def test_closing_asks_for_a_reason_first(zone_a: Zone, operator: User) -> None:
     act(otto, [zone_a], "open", confirmed="yes")
     zone_a.refresh_from_db()
     assert (zone_a.closed_at, Zone.objects.filter(closed_at=None).count()) == (None, 1)
-    assert list(AuditEntry.objects.order_by("id").values_list("action", flat=True)) == [
+    assert list(AuditEntry.objects.exclude(action="look").order_by("id").values_list("action", flat=True)) == [
         "zone.closed", "zone.closed", "zone.opened",
     ]  # fmt: skip
 
@@ -108,7 +108,7 @@ def test_it_is_there_in_korean_and_for_superusers(zone_a: Zone) -> None:
         assert words in page
     assert "새 서비스에 닫기" in act(boss, [zone_a], "close").content.decode()
     act(boss, [zone_a], "close", confirmed="yes", reason="홍수")
-    assert AuditEntry.objects.get().actor == "boss"
+    assert AuditEntry.objects.exclude(action="look").get().actor == "boss"
 
 
 def test_auditors_only_read(zone_a: Zone, auditor: User) -> None:

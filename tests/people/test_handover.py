@@ -160,6 +160,7 @@ def test_a_successor_who_would_approve_their_own_is_refused(
     page.force_login(approver)
     assert b"content_hash" not in page.get(f"/orders/{order.pk}/").content
     assert b"loan-db" not in page.get("/approvals/").content
+    assert Caller(approver).get("/approvals").json()["results"] == []
 
 
 def test_who_may_not(

@@ -45,7 +45,7 @@ class Approvals(Face):
     def get(self, request: Request) -> Response:
         """What waits for my decision, the oldest first; also for those whose place I take."""
         self.query(Page)
-        rows = selectors.inbox(self.actor, now=clock.now())
+        rows = orders.waiting_for(self.actor, now=clock.now())
         return self.page(rows.prefetch_related("decisions__decided_by", "decisions__on_behalf_of"), shapes.Approval)
 
 

@@ -31,7 +31,7 @@ GROUP = "*"
 def approvals_page(request: PortalRequest) -> HttpResponse:
     """Orders that wait for this person, with who decides and why, and what each would do to the quota; who stands in for whom."""
     now, actor = clock.now(), request.actor
-    mine = approvals.inbox(actor, now=now).prefetch_related("decisions__decided_by", "decisions__on_behalf_of")
+    mine = selectors.waiting_for(actor, now=now).prefetch_related("decisions__decided_by", "decisions__on_behalf_of")
     about = {each.subject_id: each for each in mine[:MOST]}
     waiting = selectors.orders_of_requests(about.values())
     tenants = {each.tenant_id: each.tenant for each in waiting}
