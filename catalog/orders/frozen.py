@@ -74,7 +74,7 @@ def override(actor: Actor, order: Order, *, reason: str, now: datetime) -> Order
     :raises NotFrozen: it does not wait for a freeze.
     :raises LegalHold, AlreadyGivingBack: it cannot be given back any more, or not now.
     """
-    require(actor, Action.OVERRIDE_FREEZE, order.tenant_id)
+    require(actor, Action.OVERRIDE_FREEZE, order.tenant_id, order.project_id)
     why = reason.strip()[:300]
     if not why:
         raise OverrideWithoutReason(fields={"reason": OverrideWithoutReason.title})

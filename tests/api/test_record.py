@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
+from catalog.approvals.models import Delegation, FreezeWindow, Request
 from catalog.audit import services
 from catalog.audit.models import AuditEntry
 from catalog.common import clock
 from catalog.instances.models import ServiceInstance
+from catalog.ipam.models import Prefix, Vlan
 from catalog.offerings.models import Plan
 from catalog.orders.models import Order
 from catalog.people.memberships import grant
@@ -25,10 +27,12 @@ from tests.api.test_scope import methods, routes
 from tests.factories import NOW, TESTER, HostFactory, UserFactory
 
 READS = {
-    "me", "offerings", "offering", "instances", "instance", "quotas", "loans", "zones", "host", "host-events", "certificates",
-    "order", "order-events", "audit", "audit-export", "audit-head", "schema", "docs",
+    "me", "offerings", "offering", "instances", "instance", "quotas", "loans", "host", "host-events", "certificates",
+    "order", "order-events", "audit", "audit-export", "audit-head", "schema", "docs", "approvals", "approval",
 }  # fmt: skip
 """Routes that change nothing."""
+ASKS = {("approval-preview", "POST")}
+"""Requests with a body that change nothing all the same."""
 
 
 class Deeds:
@@ -53,8 +57,32 @@ class Deeds:
         order = self._dear()
         return self.by["approver"].post(f"/orders/{order.pk}/{what}", {"content_hash": order.content_hash})
 
+    def _inbox(self, what: str) -> Any:
+        order = self._dear()
+        asked = Request.objects.get(subject_id=order.pk)
+        return self.by["approver"].post(f"/approvals/{asked.pk}/{what}", {"content_hash": order.content_hash})
+
+    def _overridden(self) -> Any:
+        now = clock.now()
+        window = FreezeWindow.objects.create(
+            reason="Closing", deeds=["create"], starts_at=now - timedelta(hours=1), ends_at=now + timedelta(hours=9)
+        )
+        order = self.by["developer"].post("/orders", wanted(name="frozen-db")).json()["id"]
+        answer = self.by["group_admin"].post(f"/orders/{order}/override-freeze", {"reason": "outage"})
+        window.delete()
+        return answer
+
+    def _absent(self) -> Any:
+        ends = (clock.now() + timedelta(days=3)).isoformat()
+        return self.by["tenant_admin"].post("/delegations", {"tenant": "capital", "delegate": "stan", "ends_at": ends})
+
+    def _back(self) -> Any:
+        given = Delegation.objects.get(person=self.users["tenant_admin"])
+        return self.by["tenant_admin"].send("DELETE", f"/api/v1/delegations/{given.pk}")
+
     def _failed(self) -> Order:
         order = self._dear()
+        Request.objects.filter(subject_id=order.pk).update(outcome="approved", closed_at=clock.now(), remind_at=None)
         Order.objects.filter(pk=order.pk).update(state="failed")
         ServiceInstance.objects.filter(pk=order.instance_id).update(state="failed")
         return order
@@ -83,6 +111,12 @@ class Deeds:
             ("order-retry", "POST"): lambda: by["developer"].post(f"/orders/{self._failed().pk}/retry"),
             ("credentials", "POST"): lambda: by["developer"].post(f"{it}/credentials"),
             ("lease", "POST"): lambda: by["developer"].post(f"{it}/lease", {"extend_seconds": 60}),
+            ("approval-approve", "POST"): lambda: self._inbox("approve"),
+            ("approval-reject", "POST"): lambda: self._inbox("reject"),
+            ("order-override-freeze", "POST"): self._overridden,
+            ("delegations", "POST"): self._absent,
+            ("delegation", "DELETE"): self._back,
+            ("operations", "POST"): lambda: by["developer"].post(f"{it}/operations", {"operation": "stop"}),
             ("hold", "POST"): lambda: by["auditor"].post(f"{it}/hold", {"reason": "case 17"}),
             ("lift-hold", "POST"): lambda: by["auditor"].post(f"{it}/lift-hold", {"reason": "closed"}),
             ("give-back", "POST"): lambda: by["developer"].post(f"{it}/give-back"),
@@ -94,6 +128,18 @@ class Deeds:
             ("host-maintenance", "POST"): lambda: self._on(self._host(), "maintenance"),
             ("host-resume", "POST"): lambda: self._on(self._host("maintenance"), "resume"),
             ("host-retire", "POST"): lambda: self._on(self._host(), "retire"),
+            ("zones", "POST"): lambda: by["operator"].post(
+                "/zones", {"slug": "busan", "name_ko": "부산 존", "name_en": "Busan"}
+            ),
+            ("zone", "POST"): lambda: by["operator"].post("/zones/busan", {"name_en": "Busan 2"}),
+            ("zone-close", "POST"): lambda: by["operator"].post("/zones/busan/close", {"reason": "flood"}),
+            ("zone-open", "POST"): lambda: by["operator"].post("/zones/busan/open"),
+            ("vlans", "POST"): lambda: by["operator"].post("/vlans", {"zone": "busan", "vid": 9, "name": "x"}),
+            ("vlan-retire", "POST"): lambda: by["operator"].post(f"/vlans/{Vlan.objects.get().pk}/retire"),
+            ("prefixes", "POST"): lambda: by["operator"].post("/prefixes", {"zone": "busan", "cidr": "10.9.0.0/24"}),
+            ("prefix-retire", "POST"): lambda: by["operator"].post(
+                f"/prefixes/{Prefix.objects.get(cidr='10.9.0.0/24').pk}/retire"
+            ),
             ("tenants", "POST"): lambda: by["group_admin"].post(
                 "/tenants", {"slug": "insurance", "name_ko": "보험", "name_en": "Insurance"}
             ),
@@ -115,13 +161,14 @@ class Deeds:
 def changing() -> Iterator[tuple[str, str]]:
     """Every route and method of the API that is there to change something."""
     for name, pattern in routes():
-        yield from ((name, method) for method in methods(pattern) if method != "GET")
+        yield from ((name, method) for method in methods(pattern) if method != "GET" and (name, method) not in ASKS)
 
 
 @pytest.fixture
 def deeds(request: pytest.FixtureRequest, running: ServiceInstance, dear_plan: Plan) -> Deeds:
     HostFactory(zone=running.zone)
     HostFactory(zone=running.zone)
+    UserFactory(username="stan", roles=[(Role.DEVELOPER, running.tenant)])
     return Deeds(request, running, dear_plan)
 
 
@@ -140,6 +187,13 @@ def test_every_change_through_the_api_leaves_an_entry(deeds: Deeds) -> None:
 
 def test_every_other_route_only_reads() -> None:
     assert {name for name, pattern in routes() if methods(pattern) == ["GET"]} | {"schema", "docs"} == READS
+
+
+def test_asking_what_an_order_would_need_changes_nothing(deeds: Deeds) -> None:
+    before = (Order.objects.count(), AuditEntry.objects.count())
+    asked = {"project": "capital/loan", "offering": "postgresql", "plan": "dedicated"}
+    assert deeds.by["developer"].post("/approvals/preview", asked).json()["needed"] is True
+    assert (Order.objects.count(), AuditEntry.objects.count()) == before
 
 
 def looks(user: User) -> set[tuple[str, str, str | None]]:
@@ -162,6 +216,7 @@ def test_a_look_by_a_role_of_the_group_is_recorded(
         f"/orders/{order.pk}/events",
         f"/instances/{running.pk}",
         f"/instances/{running.pk}/lease",
+        f"/instances/{running.pk}/operations",
     ):
         assert caller.get(path).status_code == 200
     one = {("order", str(order.pk), str(capital.pk)), ("instance", str(running.pk), str(capital.pk))}

@@ -27,7 +27,8 @@ COMMON = {
 """Routes that answer with what is one's own; lists are looked at below."""
 OF_THE_POOL = {
     "hosts", "host", "host-events", "certificates", "host-wipe", "host-quarantine", "host-maintenance", "host-resume",
-    "host-retire", "audit", "zone", "zone-close", "zone-open", "vlans", "vlan-retire", "prefixes", "prefix-retire",
+    "host-retire", "audit", "audit-export", "audit-head",
+    "zone", "zone-close", "zone-open", "vlans", "vlan-retire", "prefixes", "prefix-retire",
 }  # fmt: skip
 NAMED = {"tenant", "project", "membership-end"}
 """Routes about one thing that is named by something else than a UUID."""
@@ -77,18 +78,24 @@ def test_every_route_has_been_thought_of() -> None:
     assert {name for name, _ in routes()} == OPEN | COMMON | OF_THE_POOL | NAMED | with_ids
 
 
-def test_stranger_meets_404_everywhere(
-    running: ServiceInstance, host: Host, mallory: User, approver: User, call: Callable[..., Caller]
-) -> None:
-    order = Order.objects.get()
+def waiting(order: Order, approver: User) -> tuple[Request, Delegation]:
+    """A request about this order, and the absence of its approver."""
     asked = Request.objects.create(
-        subject_type="order", subject_id=order.pk, tenant=order.tenant, title="x", deed="create", content_hash="0" * 64,
-        steps=[{"who": "approver", "people": 1}], who="approver", opened_at=NOW,
+        subject_type="order", subject_id=order.pk, tenant=order.tenant, project=order.project, title="x", deed="create",
+        content_hash="0" * 64, steps=[{"who": "approver", "people": 1}], who="approver", opened_at=NOW,
     )  # fmt: skip
     given = Delegation.objects.create(
         person=approver, delegate=User.objects.get(username="dana"), tenant=order.tenant, starts_at=NOW,
         ends_at=NOW + timedelta(days=9999), created_at=NOW,
     )  # fmt: skip
+    return asked, given
+
+
+def test_stranger_meets_404_everywhere(
+    running: ServiceInstance, host: Host, mallory: User, approver: User, call: Callable[..., Caller]
+) -> None:
+    order = Order.objects.get()
+    asked, given = waiting(order, approver)
     before = (
         sorted(Order.objects.values_list("id", "state", "seq")),
         sorted(ServiceInstance.objects.values_list("id", "state")),
@@ -111,7 +118,7 @@ def test_stranger_meets_404_everywhere(
                 answers.append(problem(answer, 404, "not-found") | {"request_id": None})
             assert answers[0] == answers[1], f"{method} {theirs} tells that it exists"
             walked += 1
-    assert walked == 19
+    assert walked == 20
     assert list(Delegation.objects.values_list("ends_at", flat=True)) == [NOW + timedelta(days=9999)]
     assert Request.objects.get().outcome == ""
     after = (
@@ -133,11 +140,12 @@ def test_stranger_sees_empty_lists(running: ServiceInstance, mallory: User, call
 
 
 def test_a_developer_of_one_project_has_nothing_to_do_with_the_others(
-    running: ServiceInstance, loan: Project, capital: Tenant, call: Callable[..., Caller]
+    running: ServiceInstance, loan: Project, capital: Tenant, approver: User, call: Callable[..., Caller]
 ) -> None:
     """Whatever of the affiliate lies outside the project does not exist; inside it they work as others do."""
     second, order = ProjectFactory(tenant=capital, slug="second"), Order.objects.get()
     inside, outside = UserFactory(username="ivy"), UserFactory(username="oscar")
+    asked, given = waiting(order, approver)
     for person, project in ((inside, loan), (outside, second)):
         Membership.objects.create(user=person, role=Role.TENANT_ADMIN, tenant=capital, project=project)
     ivy, oscar = call(inside), call(outside)
@@ -157,9 +165,12 @@ def test_a_developer_of_one_project_has_nothing_to_do_with_the_others(
     for name, pattern in routes():
         if name in OPEN | COMMON | OF_THE_POOL | NAMED:
             continue
-        path = address(pattern, order_id=order.pk, instance_id=running.pk)
+        path = address(pattern, order_id=order.pk, instance_id=running.pk, approval_id=asked.pk, delegation_id=given.pk)
         for method in methods(pattern):
-            answer = oscar.get(path) if method == "GET" else oscar.post(path, BODIES.get(name, {}))
+            if method == "DELETE":
+                answer = oscar.send(method, f"/api/v1{path}")
+            else:
+                answer = oscar.get(path) if method == "GET" else oscar.post(path, BODIES.get(name, {}))
             problem(answer, 404, "not-found")
     problem(oscar.post("/orders", wanted()), 404, "project-unknown")
     assert oscar.post("/orders", wanted(project="capital/second", name="second-db")).status_code == 201

@@ -144,7 +144,7 @@ def test_an_order_in_a_silent_zone_says_what_it_waits_for(
     placed = dana.post("/orders", wanted()).json()
     assert placed["state"] == "dispatched"
     assert placed["waiting"] == {
-        "code": "zone-worker-silent", "room_at": None, "place": None, "of": None,
+        "code": "zone-worker-silent", "room_at": None, "place": None, "of": None, "expected_at": None, "filters": [],
         "why": "The zone's worker has been silent since 2 Nov 2026, 18:00.",
     }  # fmt: skip
     korean = call(developer, language="ko").get(f"/orders/{placed['id']}").json()["waiting"]["why"]

@@ -57,7 +57,9 @@ class Approval(Face):
         """One request with the order it is about: exactly what is approved."""
         self.query(Nothing)
         found = selectors.request_for(self.actor, approval_id, now=clock.now())
-        shown = {"approval": found, "order": orders.order_of_request(found)}
+        order = orders.order_of_request(found)
+        self.looked("order", order)
+        shown = {"approval": found, "order": order}
         return Response(DecisionTaken(shown).data)
 
 

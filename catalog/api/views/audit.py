@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
@@ -77,6 +77,8 @@ class AuditExport(Face):
 
 class AuditHead(Face):
     """The end of the chain."""
+
+    refusals: ClassVar = {"GET": (NotFound,)}
 
     @extend_schema(responses=shapes.Head)
     def get(self, request: Request) -> Response:

@@ -150,6 +150,7 @@ class Operations(Face):
         """What can be done to the service besides giving it back."""
         self.query(Nothing)
         instance = selectors.instance_for(self.actor, instance_id)
+        self.looked("instance", instance)
         now_possible = {each.name for each in operations.possible(instance, getattr(instance, "lease", None))}
         rows = [
             {**vars(each), "possible": each.name in now_possible} for each in operations_of(instance.version.manifest)
