@@ -17,5 +17,6 @@ app.conf.beat_schedule = {
     "reconcile": {"task": "orders.reconcile", "schedule": float(settings.RECONCILE_SECONDS)},
     "notices": {"task": "leases.notices", "schedule": 60.0},
     "mail": {"task": "mail.send", "schedule": 15.0},
+    "prices": {"task": "placement.prices", "schedule": float(settings.PRICES_SECONDS)},
     "seal": {"task": "audit.seal", "schedule": 5.0},
 }

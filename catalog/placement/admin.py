@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from catalog.placement.models import Allocation, Holding
+from catalog.placement.models import Allocation, Holding, PriceList
 from catalog.tenancy.admin import PolicyAdmin
 from catalog.tenancy.policy import Action
 
@@ -31,3 +31,11 @@ class HoldingAdmin(PolicyAdmin):
     list_select_related = ("tenant", "zone")
     search_fields = ("tenant__slug",)
     ordering = ("tenant__slug", "resource_class", "zone__slug")
+
+
+@admin.register(PriceList)
+class PriceListAdmin(PolicyAdmin):
+    """What room is worth to placement at present."""
+
+    readers = Action.VIEW_POOL
+    list_display = ("made_at", "edition")
