@@ -19,5 +19,6 @@ app.conf.beat_schedule = {
     "notices": {"task": "leases.notices", "schedule": 60.0},
     "reminders": {"task": "approvals.remind", "schedule": 60.0},
     "mail": {"task": "mail.send", "schedule": 15.0},
+    "prices": {"task": "placement.prices", "schedule": float(settings.PRICES_SECONDS)},
     "seal": {"task": "audit.seal", "schedule": 5.0},
 }

@@ -247,6 +247,8 @@ RELAY_SECONDS = env_int("PUMASI_RELAY_SECONDS", 5, least=1)
 RECONCILE_SECONDS = env_int("PUMASI_RECONCILE_SECONDS", 15, least=1)
 RECLAIM_SECONDS = env_int("PUMASI_RECLAIM_SECONDS", 30, least=1)
 HOST_CHECK_SECONDS = env_int("PUMASI_HOST_CHECK_SECONDS", 60, least=1)
+# What room is worth to placement is counted anew this often, over the whole pool.
+PRICES_SECONDS = env_int("PUMASI_PRICES_SECONDS", 300, least=5)
 SWEEP_SECONDS = env_int("PUMASI_SWEEP_SECONDS", 60, least=1)
 ORDER_ATTEMPTS = env_int("PUMASI_ORDER_ATTEMPTS", 3, least=1)
 WIPE_ATTEMPTS = env_int("PUMASI_WIPE_ATTEMPTS", 3, least=1)

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-from catalog.placement.models import Allocation, Holding
+from catalog.placement.models import Allocation, Holding, PriceList
 from catalog.pool.models import DISK_GB, MEMORY_MB, VCPU
 from catalog.tenancy.admin import PolicyAdmin
 from catalog.tenancy.lists import listed
@@ -40,3 +40,11 @@ class HoldingAdmin(PolicyAdmin):
     list_select_related = ("tenant", "zone")
     search_fields = ("tenant__slug",)
     ordering = ("tenant__slug", "resource_class", "zone__slug")
+
+
+@admin.register(PriceList)
+class PriceListAdmin(PolicyAdmin):
+    """What room is worth to placement at present."""
+
+    readers = Action.VIEW_POOL
+    list_display = ("made_at", "edition")

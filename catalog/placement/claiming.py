@@ -13,9 +13,10 @@ from django.db.models import Case, F, Value, When
 from catalog.common.isolation import Isolation
 from catalog.common.locks import lock
 from catalog.instances.models import ServiceInstance
-from catalog.placement.choice import Candidate, fits
+from catalog.placement.choice import Candidate, Outlook, fits
 from catalog.placement.explanation import why_here
 from catalog.placement.filters import Sound, opens
+from catalog.placement.market import current
 from catalog.placement.members import Bundle, Member
 from catalog.placement.models import Allocation, Holding
 from catalog.placement.search import Choice, NoneLeft, assign
@@ -65,11 +66,11 @@ class Claim:
         gives up what was locked in vain before the next choice, so no two claims ever wait for each other.
         """
         slugs = {zone.pk: zone.slug for zone in zones}
-        sound = Sound(self.now)
+        sound, outlook = Sound(self.now), Outlook(self.now, current())
         lists = Shortlists(self.bundles, zones, opens(self.isolation, self.tenant.pk), sound, self.tenant.pk)
         while True:
             try:
-                choices = assign(self.bundles, lists.of, sound=sound)
+                choices = assign(self.bundles, lists.of, sound=sound, outlook=outlook)
             except NoneLeft:
                 if not waiting or not lists.more():
                     raise
@@ -80,7 +81,7 @@ class Claim:
                     each.explanation.update(
                         why_here(
                             choice, tenant=self.tenant, zone=slugs[each.host.zone_id], isolation=self.isolation,
-                            tried=len(lists.missed),
+                            tried=len(lists.missed), outlook=outlook,
                         )
                     )  # fmt: skip
                 return [each for each, _choice in placed]

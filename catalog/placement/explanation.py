@@ -3,14 +3,17 @@
 from typing import Any
 
 from catalog.common.isolation import Isolation
-from catalog.placement.choice import contributions
+from catalog.placement.choice import Outlook, contributions
 from catalog.placement.filters import Apart, Isolated, OpenToAffiliate, Reachable, Rule, Sound, described, room_rules
 from catalog.placement.search import Choice
+from catalog.placement.weighers import WEIGHERS
 from catalog.pool.models import ANYONE, GROUP
 from catalog.tenancy.models import Tenant
 
 
-def why_here(choice: Choice, *, tenant: Tenant, zone: str, isolation: str, tried: int) -> dict[str, Any]:
+def why_here(
+    choice: Choice, *, tenant: Tenant, zone: str, isolation: str, tried: int, outlook: Outlook
+) -> dict[str, Any]:
     """The rules the chosen host met, how many hosts were left by those that compare, and every weigher against the runner-up.
 
     Scores are rounded to four places; the lower, the better. ``left`` counts within the shortlist.
@@ -25,7 +28,8 @@ def why_here(choice: Choice, *, tenant: Tenant, zone: str, isolation: str, tried
         Reachable(tenant.pk),
         *room_rules(dict(wanted.amounts), sorted(wanted.traits), whole=wanted.whole),
     ]
-    mine, theirs = contributions(candidate, wanted), contributions(other, wanted) if other else {}
+    mine = contributions(candidate, wanted, outlook, WEIGHERS)
+    theirs = contributions(other, wanted, outlook, WEIGHERS) if other else {}
     return {
         "member": ", ".join(member.name for member in choice.bundle.members),
         "host": candidate.name,

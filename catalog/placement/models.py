@@ -69,3 +69,14 @@ class Holding(models.Model):
 
     def __str__(self) -> str:
         return f"{self.tenant_id} {self.used} {self.resource_class}"
+
+
+class PriceList(models.Model):
+    """What room in the pool is worth at present: one row, made anew every few minutes by :mod:`catalog.placement.market`."""
+
+    edition = models.UUIDField(help_text="another with every change")
+    made_at = models.DateTimeField()
+    document = models.JSONField(help_text="shapes, and the price of a slot of each by zone and traits")
+
+    def __str__(self) -> str:
+        return f"{self.made_at:%F %T}"

@@ -1,13 +1,13 @@
 """Finding a host for every bundle of a service, all or none: pure, on shortlists of candidates that have room."""
 
 import uuid
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from catalog.placement.choice import Candidate, ranked
+from catalog.placement.choice import Candidate, Outlook, Wanted, ranked
 from catalog.placement.filters import Apart, Sound
 from catalog.placement.members import Bundle, Spread, between
+from catalog.placement.weighers import WEIGHERS
 
 STEPS = 200
 """So many hosts are tried at most for the bundles of one service before the search gives up."""
@@ -32,7 +32,7 @@ class NoneLeft(Exception):
 
 
 def assign(
-    bundles: Sequence[Bundle], shortlist: Callable[[Bundle], Sequence[Candidate]], *, sound: Sound
+    bundles: Sequence[Bundle], shortlist: Callable[[Bundle], Sequence[Candidate]], *, sound: Sound, outlook: Outlook
 ) -> list[Choice]:
     """A choice for every bundle, in their order. Bundles before have their room deducted, and keep their distance.
 
@@ -43,7 +43,7 @@ def assign(
     """
     # The demanding ones first: they have the fewest hosts to choose from.
     order = sorted(range(len(bundles)), key=lambda number: _demand(bundles, number))
-    search = _Search([bundles[number] for number in order], shortlist, sound)
+    search = _Search([bundles[number] for number in order], shortlist, sound, outlook)
     chosen = search.go_on([])
     if chosen is None:
         assert search.stuck is not None  # a search that fails says where
@@ -62,9 +62,13 @@ class _Search:
     """Depth first, best candidate first."""
 
     def __init__(
-        self, bundles: Sequence[Bundle], shortlist: Callable[[Bundle], Sequence[Candidate]], sound: Sound
+        self,
+        bundles: Sequence[Bundle],
+        shortlist: Callable[[Bundle], Sequence[Candidate]],
+        sound: Sound,
+        outlook: Outlook,
     ) -> None:
-        self.bundles, self.shortlist, self.sound = bundles, shortlist, sound
+        self.bundles, self.shortlist, self.sound, self.outlook = bundles, shortlist, sound, outlook
         self.steps = 0
         self.stuck: NoneLeft | None = None
         self.deepest = -1
@@ -93,11 +97,11 @@ class _Search:
             apart = _apart(bundle, chosen)
             taken = _taken(chosen)
             listed = [
-                _without(each, taken.get(each.host_id))
+                _without(each, taken.get(each.host_id, ()))
                 for each in listed
                 if apart.passes(each) and not (each.host_id in taken and bundle.wanted.whole)
             ]
-        order = ranked(listed, bundle.wanted)
+        order = ranked(listed, bundle.wanted, self.outlook, WEIGHERS)
         if chosen:
             left[Apart.code] = len(order)
         # A stable sort: within the sound and within the doubtful the order stays as it was ranked.
@@ -114,16 +118,14 @@ def _apart(bundle: Bundle, chosen: Sequence[Choice]) -> Apart:
     )
 
 
-def _taken(chosen: Sequence[Choice]) -> dict[uuid.UUID, Counter[str]]:
-    taken: dict[uuid.UUID, Counter[str]] = {}
+def _taken(chosen: Sequence[Choice]) -> dict[uuid.UUID, list[Wanted]]:
+    taken: dict[uuid.UUID, list[Wanted]] = {}
     for each in chosen:
-        taken.setdefault(each.candidate.host_id, Counter()).update(each.bundle.wanted.amounts)
+        taken.setdefault(each.candidate.host_id, []).append(each.bundle.wanted)
     return taken
 
 
-def _without(candidate: Candidate, taken: Mapping[str, int] | None) -> Candidate:
-    if not taken:
-        return candidate
-    return replace(
-        candidate, empty=False, free={name: amount - taken.get(name, 0) for name, amount in candidate.free.items()}
-    )
+def _without(candidate: Candidate, taken: Sequence[Wanted]) -> Candidate:
+    for wanted in taken:
+        candidate = candidate.after(wanted)
+    return candidate

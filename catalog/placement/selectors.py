@@ -2,19 +2,20 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from itertools import product
 from typing import Any
 
 from django.db import connection
-from django.db.models import Max, Min, QuerySet
+from django.db.models import Min, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 
 from catalog.common.data import DataClass
-from catalog.placement.choice import Candidate, Wanted
+from catalog.placement.choice import Candidate, Stay, Wanted
 from catalog.placement.filters import (
     AskedFor,
     HasTraits,
@@ -198,7 +199,7 @@ def looked_at(hosts: Sequence[uuid.UUID]) -> list[Candidate]:
     for host, name in Host.traits.through.objects.filter(host__in=hosts).values_list("host", "trait__name"):
         traits[host].add(name)
     busy = [host for host in about if free[host] != total[host]]
-    ends = dict(_last_ends(busy)) if busy else {}
+    stays = _stays(busy, total) if busy else {}
     found = []
     for host in hosts:
         if host in about:
@@ -206,7 +207,7 @@ def looked_at(hosts: Sequence[uuid.UUID]) -> list[Candidate]:
             found.append(
                 Candidate(
                     host, free[host], total[host], name, zone, open_to, frozenset(traits[host]),
-                    empty=free[host] == total[host], busy_until=ends.get(host), failures=failures, failed_at=failed_at,
+                    empty=free[host] == total[host], stays=tuple(stays.get(host, ())), failures=failures, failed_at=failed_at,
                     unanswered=unanswered, seen_at=seen_at,
                 )
             )  # fmt: skip
@@ -216,9 +217,23 @@ def looked_at(hosts: Sequence[uuid.UUID]) -> list[Candidate]:
 _FREES = Coalesce("instance__lease__grace_ends_at", "instance__lease__ends_at")
 
 
-def _last_ends(hosts: Sequence[uuid.UUID]) -> "Iterable[tuple[Any, ...]]":
-    standing = Allocation.objects.filter(host__in=hosts, released_at__isnull=True).order_by()
-    return standing.values("host").annotate(ends=Max(_FREES)).values_list("host", "ends")
+def _stays(
+    hosts: Sequence[uuid.UUID], total: Mapping[uuid.UUID, Mapping[str, int]]
+) -> dict[uuid.UUID, list[Stay]]:  # fmt: skip
+    """Who stands on these hosts; a member's share is that of the class of which it takes the most."""
+    most: dict[tuple[uuid.UUID, uuid.UUID, str], float] = {}
+    ends: dict[uuid.UUID, datetime | None] = {}
+    rows = Allocation.objects.filter(host__in=hosts, released_at__isnull=True).values_list(
+        "host", "instance", "member", "resource_class", "amount", _FREES
+    )
+    for host, instance, member, name, amount, until in rows:
+        share = amount / max(amount, total[host].get(name, amount))
+        key = host, instance, member
+        most[key], ends[instance] = max(share, most.get(key, 0.0)), until
+    stays: dict[uuid.UUID, list[Stay]] = defaultdict(list)
+    for (host, instance, _member), share in most.items():
+        stays[host].append(Stay(share, ends[instance]))
+    return stays
 
 
 def why_not(

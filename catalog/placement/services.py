@@ -14,9 +14,11 @@ from catalog.common.data import PROTECTED, DataClass
 from catalog.common.isolation import Isolation
 from catalog.common.locks import lock, lock_all
 from catalog.instances.models import ServiceInstance
+from catalog.placement.choice import Outlook
 from catalog.placement.claiming import Claim, Placed, Shortlists, add_holdings, each_class
 from catalog.placement.errors import IsolationTooWeak, NoCapacity, NotPlaced
 from catalog.placement.filters import Apart, Sound, described, opens
+from catalog.placement.market import current
 from catalog.placement.members import Bundle, Member, Spread, between, bundles
 from catalog.placement.models import Allocation
 from catalog.placement.search import NoneLeft, assign
@@ -124,10 +126,11 @@ def would_fit(
     if isolation == Isolation.GROUP and data_class in PROTECTED:
         return False
     wanted, sound = bundles(members, whole=isolation == Isolation.DEDICATED), Sound(now)
+    outlook = Outlook(now, current())
     for together in _fields(zones_for(tenant, zone, data_class), wanted):
         lists = Shortlists(wanted, together, opens(isolation, tenant.pk), sound, tenant.pk)
         try:
-            assign(wanted, lists.of, sound=sound)
+            assign(wanted, lists.of, sound=sound, outlook=outlook)
         except NoneLeft:
             continue
         return True

@@ -32,6 +32,8 @@ _FILTERS: dict[str, Callable[[Told], str]] = {
 }
 
 _WEIGHERS: dict[str, Callable[[], str]] = {
+    "scarcity": lambda: _("what is scarce is left to those who need it"),
+    "host-hours": lambda: _("leases that end together stand together"),
     "hosts-in-use": lambda: _("beside others rather than on a clean host"),
     "best-fit": lambda: _("little room is left over"),
 }

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.placement.choice import Candidate
+from catalog.placement.choice import Candidate, Outlook
 from catalog.placement.filters import (
     FAILURE_COUNTS,
     SILENCE,
@@ -37,7 +37,7 @@ def host(number: int, vcpu: int, zone: int = 0, **more: Any) -> Candidate:
 
 
 def put(members: Sequence[Member], hosts: Sequence[Candidate], *, whole: bool = False) -> list[Choice]:
-    return assign(bundles(members, whole=whole), lambda bundle: hosts, sound=SOUND)
+    return assign(bundles(members, whole=whole), lambda bundle: hosts, sound=SOUND, outlook=Outlook(NOW))
 
 
 def where(choices: Sequence[Choice]) -> list[str]:
@@ -121,7 +121,7 @@ def test_the_best_host_of_one_is_left_to_another_that_has_no_other() -> None:
     def listed(bundle: Bundle) -> list[Candidate]:
         return hosts if bundle.members[0].name == "wide" else hosts[:1]
 
-    choices = assign(bundles([wide, deep], whole=False), listed, sound=SOUND)
+    choices = assign(bundles([wide, deep], whole=False), listed, sound=SOUND, outlook=Outlook(NOW))
     assert where(choices) == ["host-2", "host-1"]
 
 

@@ -69,8 +69,10 @@ def test_a_slice_takes_a_clean_host_for_its_tenant(loan: Project, plan: Any, zon
             {"code": "sound", "left": 1},
         ],
         "weighers": [
+            {"code": "scarcity", "chosen": 0.0, "runner_up": None},
+            {"code": "host-hours", "chosen": 0.6, "runner_up": None},
             {"code": "hosts-in-use", "chosen": 1.0, "runner_up": None},
-            {"code": "best-fit", "chosen": 0.9446, "runner_up": None},
+            {"code": "best-fit", "chosen": 0.0009, "runner_up": None},
         ],
         "runner_up": None, "passed_over": 0,
     }  # fmt: skip
