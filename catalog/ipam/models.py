@@ -24,7 +24,8 @@ class Prefix(UUIDModel):
     cidr = models.CharField(max_length=43, unique=True, validators=[validate_cidr])
 
     class Meta:
-        verbose_name_plural = "prefixes"
+        verbose_name = _("prefix")
+        verbose_name_plural = _("prefixes")
 
     def __str__(self) -> str:
         return self.cidr
@@ -38,8 +39,8 @@ class IPAddress(UUIDModel):
     host = models.ForeignKey(Host, null=True, blank=True, on_delete=models.PROTECT, related_name="addresses")
 
     class Meta:
-        verbose_name = "IP address"
-        verbose_name_plural = "IP addresses"
+        verbose_name = _("IP address")
+        verbose_name_plural = _("IP addresses")
 
     def __str__(self) -> str:
         return self.address
@@ -59,6 +60,8 @@ class Endpoint(UUIDModel):
     rests_until = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = _("endpoint")
+        verbose_name_plural = _("endpoints")
         indexes = [
             models.Index(
                 fields=("address", "rests_until"), condition=Q(released_at__isnull=False), name="endpoint_resting"

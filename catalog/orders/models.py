@@ -37,7 +37,10 @@ class Order(UUIDModel, Stateful):
     name = models.CharField(max_length=40)
     parameters = models.JSONField(default=dict)
     data_class = models.CharField(
-        max_length=20, choices=DataClass.choices, default=DataClass.INTERNAL, help_text="the most protected data it will hold"
+        max_length=20,
+        choices=DataClass.choices,
+        default=DataClass.INTERNAL,
+        help_text="the most protected data it will hold",
     )
     lease_seconds = models.PositiveBigIntegerField(default=0)
     price_krw_month = models.PositiveIntegerField(default=0)
@@ -58,6 +61,8 @@ class Order(UUIDModel, Stateful):
     explanation = models.JSONField(default=dict, help_text="why it was placed where it was")
 
     class Meta:
+        verbose_name = _("order")
+        verbose_name_plural = _("orders")
         ordering = ("-created_at",)
         indexes = [
             models.Index(fields=("tenant", "-created_at"), name="order_by_tenant"),
@@ -91,6 +96,8 @@ class OrderEvent(AbstractEvent):
     order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="events")
 
     class Meta(AbstractEvent.Meta):
+        verbose_name = _("order event")
+        verbose_name_plural = _("order events")
         constraints = [models.UniqueConstraint(fields=("order", "seq"), name="orderevent_seq")]
 
 
@@ -107,6 +114,10 @@ class Approval(models.Model):
     decided_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
     decided_at = models.DateTimeField()
     comment = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        verbose_name = _("approval")
+        verbose_name_plural = _("approvals")
 
     def __str__(self) -> str:
         return f"{self.order_id} {self.decision}"

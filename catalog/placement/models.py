@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from catalog.instances.models import ServiceInstance
 from catalog.pool.models import RESOURCE_CLASS, Host, Zone
@@ -19,6 +20,8 @@ class Allocation(models.Model):
     released_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = _("allocation")
+        verbose_name_plural = _("allocations")
         indexes = [
             models.Index(fields=("host",), condition=Q(released_at__isnull=True), name="allocation_open_by_host")
         ]
@@ -48,6 +51,8 @@ class Holding(models.Model):
     used = models.PositiveBigIntegerField(default=0)
 
     class Meta:
+        verbose_name = _("holding")
+        verbose_name_plural = _("holdings")
         constraints = [
             models.UniqueConstraint(fields=("tenant", "resource_class", "zone"), name="holding_once_per_class")
         ]
