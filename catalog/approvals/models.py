@@ -49,6 +49,8 @@ class ApprovalRule(models.Model):
     steps = models.JSONField(default=list, blank=True)
 
     class Meta:
+        verbose_name = _("approval rule")
+        verbose_name_plural = _("approval rules")
         ordering = ("priority", "name")
         constraints = [
             models.CheckConstraint(
@@ -93,6 +95,8 @@ class Request(UUIDModel):
     outcome = models.CharField(max_length=10, blank=True, choices=Outcome.choices)
 
     class Meta:
+        verbose_name = _("request for approval")
+        verbose_name_plural = _("requests for approval")
         ordering = ("-opened_at",)
         indexes = [
             models.Index(fields=("subject_id", "-opened_at"), name="request_by_subject"),
@@ -138,6 +142,8 @@ class Decision(models.Model):
     comment = models.CharField(max_length=500, blank=True)
 
     class Meta:
+        verbose_name = _("decision")
+        verbose_name_plural = _("decisions")
         ordering = ("decided_at", "pk")
         constraints = [
             models.UniqueConstraint(fields=("request", "decided_by"), name="decision_once_a_person"),
@@ -159,6 +165,8 @@ class Delegation(UUIDModel):
     created_at = models.DateTimeField()
 
     class Meta:
+        verbose_name = _("delegation")
+        verbose_name_plural = _("delegations")
         ordering = ("-starts_at",)
         constraints = [
             models.CheckConstraint(condition=~Q(person=F("delegate")), name="delegation_to_another"),
@@ -192,6 +200,8 @@ class FreezeWindow(models.Model):
     )  # fmt: skip
 
     class Meta:
+        verbose_name = _("change freeze")
+        verbose_name_plural = _("change freezes")
         ordering = ("starts_at", "pk")
         constraints = [
             models.CheckConstraint(
@@ -219,6 +229,8 @@ class Holiday(models.Model):
     name = models.CharField(max_length=100)
 
     class Meta:
+        verbose_name = _("holiday")
+        verbose_name_plural = _("holidays")
         ordering = ("day",)
 
     def __str__(self) -> str:

@@ -1,11 +1,13 @@
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin
+from django.utils.translation import gettext_lazy as _
 
 
 class AuditConfig(AppConfig):
     default = True
     name = "catalog.audit"
     label = "audit"
+    verbose_name = _("Audit")
 
 
 class RecordingAdminConfig(admin.AdminConfig):

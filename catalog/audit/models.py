@@ -1,6 +1,7 @@
 """The record of every decision, chained by hashes so that a change of the past shows."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class AuditEntry(models.Model):
@@ -25,7 +26,8 @@ class AuditEntry(models.Model):
     digest = models.CharField(max_length=64, blank=True)
 
     class Meta:
-        verbose_name_plural = "audit entries"
+        verbose_name = _("audit entry")
+        verbose_name_plural = _("audit entries")
         ordering = ("id",)
         indexes = [
             models.Index(fields=("subject_id", "subject_type", "at"), name="audit_by_subject"),

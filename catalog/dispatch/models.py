@@ -46,6 +46,8 @@ class Job(models.Model):
     outcome = models.CharField(max_length=500, blank=True)
 
     class Meta:
+        verbose_name = _("run")
+        verbose_name_plural = _("runs")
         ordering = ("created_at",)
         indexes = [
             models.Index(fields=("state", "created_at"), name="job_by_state"),

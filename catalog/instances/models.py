@@ -57,6 +57,8 @@ class ServiceInstance(UUIDModel, Stateful):
     state_reason = models.CharField(max_length=500, blank=True)
 
     class Meta:
+        verbose_name = _("service instance")
+        verbose_name_plural = _("service instances")
         ordering = ("-created_at",)
         indexes = [models.Index(fields=("tenant", "-created_at"), name="instance_by_tenant")]
         constraints = [
@@ -83,6 +85,10 @@ class ServiceBinding(UUIDModel):
     shown_to = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     revoked_at = models.DateTimeField(null=True, blank=True)
 
+    class Meta:
+        verbose_name = _("service binding")
+        verbose_name_plural = _("service bindings")
+
     def __str__(self) -> str:
         return f"{self.instance_id} {self.id}"
 
@@ -94,4 +100,6 @@ class InstanceEvent(AbstractEvent):
     instance = models.ForeignKey(ServiceInstance, on_delete=models.CASCADE, related_name="events")
 
     class Meta(AbstractEvent.Meta):
+        verbose_name = _("service event")
+        verbose_name_plural = _("service events")
         constraints = [models.UniqueConstraint(fields=("instance", "seq"), name="instanceevent_seq")]

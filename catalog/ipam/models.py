@@ -29,8 +29,8 @@ class Vlan(UUIDModel):
     retired_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        verbose_name = "VLAN"
-        verbose_name_plural = "VLANs"
+        verbose_name = _("VLAN")
+        verbose_name_plural = _("VLANs")
         ordering = ("zone", "vid")
         constraints = [
             models.CheckConstraint(condition=Q(vid__gte=1, vid__lte=4094), name="vlan_vid_range"),
@@ -57,7 +57,8 @@ class Prefix(UUIDModel):
     retired_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        verbose_name_plural = "prefixes"
+        verbose_name = _("prefix")
+        verbose_name_plural = _("prefixes")
         constraints = [
             models.UniqueConstraint(fields=("cidr",), condition=Q(retired_at__isnull=True), name="prefix_cidr_once")
         ]
@@ -85,6 +86,8 @@ class ZoneNetwork(UUIDModel):
     dns_key = models.TextField(blank=True)
 
     class Meta:
+        verbose_name = _("network of a zone")
+        verbose_name_plural = _("networks of zones")
         constraints = [
             models.CheckConstraint(
                 condition=Q(dns_server__isnull=True, domain="", dns_key="")
@@ -105,8 +108,8 @@ class IPAddress(UUIDModel):
     host = models.ForeignKey(Host, null=True, blank=True, on_delete=models.PROTECT, related_name="addresses")
 
     class Meta:
-        verbose_name = "IP address"
-        verbose_name_plural = "IP addresses"
+        verbose_name = _("IP address")
+        verbose_name_plural = _("IP addresses")
 
     def __str__(self) -> str:
         return self.address
@@ -126,8 +129,8 @@ class DnsName(UUIDModel):
     rests_until = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        verbose_name = "DNS name"
-        verbose_name_plural = "DNS names"
+        verbose_name = _("DNS name")
+        verbose_name_plural = _("DNS names")
         indexes = [models.Index(fields=("name", "rests_until"), name="dnsname_resting")]
         constraints = [
             models.UniqueConstraint(fields=("name",), condition=Q(released_at__isnull=True), name="dnsname_held_once")
@@ -155,6 +158,8 @@ class Endpoint(UUIDModel):
     rests_until = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = _("endpoint")
+        verbose_name_plural = _("endpoints")
         indexes = [
             models.Index(
                 fields=("address", "rests_until"), condition=Q(released_at__isnull=False), name="endpoint_resting"

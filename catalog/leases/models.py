@@ -43,7 +43,8 @@ class LeasePolicy(models.Model):
     )
 
     class Meta:
-        verbose_name_plural = "lease policies"
+        verbose_name = _("lease policy")
+        verbose_name_plural = _("lease policies")
         ordering = ("tenant", "offering")
         constraints = [
             models.UniqueConstraint(
@@ -94,6 +95,8 @@ class Lease(UUIDModel, Stateful):
     recall_reason = models.CharField(max_length=300, blank=True)
 
     class Meta:
+        verbose_name = _("lease")
+        verbose_name_plural = _("leases")
         constraints = [
             models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="lease_ends_after_start"),
             models.CheckConstraint(
@@ -156,4 +159,6 @@ class LeaseEvent(AbstractEvent):
     lease = models.ForeignKey(Lease, on_delete=models.CASCADE, related_name="events")
 
     class Meta(AbstractEvent.Meta):
+        verbose_name = _("lease event")
+        verbose_name_plural = _("lease events")
         constraints = [models.UniqueConstraint(fields=("lease", "seq"), name="leaseevent_seq")]

@@ -35,6 +35,8 @@ class Mail(UUIDModel):
     failure = models.CharField(max_length=300, blank=True)
 
     class Meta:
+        verbose_name = _("letter")
+        verbose_name_plural = _("letters")
         ordering = ("created_at",)
         indexes = [
             models.Index(fields=("next_at",), condition=Q(state="waiting"), name="mail_waiting"),

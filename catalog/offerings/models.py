@@ -29,6 +29,8 @@ class Offering(UUIDModel):
     display_order = models.PositiveIntegerField(default=100)
 
     class Meta:
+        verbose_name = _("offering")
+        verbose_name_plural = _("offerings")
         ordering = ("display_order", "slug")
 
     def __str__(self) -> str:
@@ -46,6 +48,8 @@ class OfferingVersion(UUIDModel):
     loaded_at = models.DateTimeField()
 
     class Meta:
+        verbose_name = _("offering version")
+        verbose_name_plural = _("offering versions")
         ordering = ("offering", "-loaded_at")
         constraints = [models.UniqueConstraint(fields=("offering", "version"), name="offering_version_once")]
 
@@ -86,6 +90,8 @@ class Plan(UUIDModel):
     display_order = models.PositiveIntegerField(default=100)
 
     class Meta:
+        verbose_name = _("plan")
+        verbose_name_plural = _("plans")
         ordering = ("offering", "display_order", "slug")
         constraints = [
             models.UniqueConstraint(fields=("offering", "slug"), name="plan_once_per_offering"),

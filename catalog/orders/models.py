@@ -75,6 +75,8 @@ class Order(UUIDModel, Stateful):
     explanation = models.JSONField(default=dict, help_text="why it was placed where it was")
 
     class Meta:
+        verbose_name = _("order")
+        verbose_name_plural = _("orders")
         ordering = ("-created_at",)
         indexes = [
             models.Index(fields=("tenant", "-created_at"), name="order_by_tenant"),
@@ -112,4 +114,6 @@ class OrderEvent(AbstractEvent):
     order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="events")
 
     class Meta(AbstractEvent.Meta):
+        verbose_name = _("order event")
+        verbose_name_plural = _("order events")
         constraints = [models.UniqueConstraint(fields=("order", "seq"), name="orderevent_seq")]

@@ -51,7 +51,7 @@ def written(
     """Subject and text in the language of ``person``."""
     with translation.override(person.language):
         parts = [
-            (_("Services"), [f"{row.name} ({row.project})" for row in instances]),
+            (_("Services to answer for"), [f"{row.name} ({row.project})" for row in instances]),
             (_("New roles"), worded(roles)),
             (
                 _("Orders that wait for your decision"),

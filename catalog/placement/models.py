@@ -29,6 +29,8 @@ class Allocation(models.Model):
     released_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = _("allocation")
+        verbose_name_plural = _("allocations")
         indexes = [
             models.Index(fields=("host",), condition=Q(released_at__isnull=True), name="allocation_open_by_host")
         ]
@@ -63,6 +65,8 @@ class Holding(models.Model):
     used = models.PositiveBigIntegerField(default=0)
 
     class Meta:
+        verbose_name = _("holding")
+        verbose_name_plural = _("holdings")
         constraints = [
             models.UniqueConstraint(fields=("tenant", "resource_class", "zone"), name="holding_once_per_class")
         ]
@@ -77,6 +81,10 @@ class PriceList(models.Model):
     edition = models.UUIDField(help_text="another with every change")
     made_at = models.DateTimeField()
     document = models.JSONField(help_text="shapes, and the price of a slot of each by zone and traits")
+
+    class Meta:
+        verbose_name = _("price list of room")
+        verbose_name_plural = _("price lists of room")
 
     def __str__(self) -> str:
         return f"{self.made_at:%F %T}"

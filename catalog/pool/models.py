@@ -72,6 +72,8 @@ class Zone(UUIDModel):
     driver_options = models.JSONField(default=dict, blank=True, help_text="what the driver needs to reach the hardware")
 
     class Meta:
+        verbose_name = _("zone")
+        verbose_name_plural = _("zones")
         ordering = ("slug",)
         constraints = [
             models.CheckConstraint(
@@ -100,6 +102,10 @@ class Trait(models.Model):
 
     name = models.CharField(max_length=40, unique=True, validators=[SLUG])
 
+    class Meta:
+        verbose_name = _("trait")
+        verbose_name_plural = _("traits")
+
     def __str__(self) -> str:
         return self.name
 
@@ -110,6 +116,10 @@ class Baseline(models.Model):
     digest = models.CharField(max_length=64, unique=True)
     document = models.BinaryField(help_text="zlib-compressed canonical JSON")
     taken_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("baseline")
+        verbose_name_plural = _("baselines")
 
     def __str__(self) -> str:
         return self.digest[:12]
@@ -163,6 +173,8 @@ class Host(UUIDModel, Stateful):
     enrolled_at = models.DateTimeField()
 
     class Meta:
+        verbose_name = _("host")
+        verbose_name_plural = _("hosts")
         ordering = ("name",)
         indexes = [models.Index(fields=("zone", "state", "holder"), name="host_placeable")]
         constraints = [
@@ -199,6 +211,8 @@ class HostKey(models.Model):
     learnt_by = models.CharField(max_length=20, choices=[("enrolment", _("enrolment")), ("wipe", _("wipe"))])
 
     class Meta:
+        verbose_name = _("host key")
+        verbose_name_plural = _("host keys")
         constraints = [
             models.UniqueConstraint(fields=("host", "generation"), name="hostkey_once_per_generation"),
             # A wiped machine makes a new key; an old one seen again means that the wipe did not happen.
@@ -237,7 +251,8 @@ class Inventory(models.Model):
     )
 
     class Meta:
-        verbose_name_plural = "inventories"
+        verbose_name = _("inventory")
+        verbose_name_plural = _("inventories")
         constraints = [
             models.UniqueConstraint(fields=("host", "resource_class"), name="inventory_once_per_class"),
             models.CheckConstraint(condition=Q(reserved__lte=F("total")), name="inventory_reserved_within_total"),
@@ -271,6 +286,8 @@ class WipeCertificate(UUIDModel):
     signature = models.CharField(max_length=64)
 
     class Meta:
+        verbose_name = _("wipe certificate")
+        verbose_name_plural = _("wipe certificates")
         ordering = ("-issued_at",)
         constraints = [models.UniqueConstraint(fields=("host", "generation"), name="certificate_once_per_generation")]
 
@@ -285,4 +302,6 @@ class HostEvent(AbstractEvent):
     host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="events")
 
     class Meta(AbstractEvent.Meta):
+        verbose_name = _("host event")
+        verbose_name_plural = _("host events")
         constraints = [models.UniqueConstraint(fields=("host", "seq"), name="hostevent_seq")]

@@ -37,6 +37,8 @@ class Quota(models.Model):
     )
 
     class Meta:
+        verbose_name = _("quota")
+        verbose_name_plural = _("quotas")
         ordering = ("tenant", "resource_class", "zone")
         constraints = [
             models.UniqueConstraint(
@@ -81,6 +83,8 @@ class Loan(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = _("loan")
+        verbose_name_plural = _("loans")
         ordering = ("-began_at", "-id")
         indexes = [
             models.Index(fields=("borrower",), condition=Q(ended_at__isnull=True), name="loan_open_by_borrower"),
@@ -116,6 +120,8 @@ class Recall(UUIDModel):
     ended_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = _("recall")
+        verbose_name_plural = _("recalls")
         ordering = ("-asked_at",)
         constraints = [
             models.UniqueConstraint(
@@ -136,7 +142,8 @@ class Capacity(models.Model):
     counted_at = models.DateTimeField()
 
     class Meta:
-        verbose_name_plural = "capacities"
+        verbose_name = _("capacity")
+        verbose_name_plural = _("capacities")
         constraints = [models.UniqueConstraint(fields=("zone", "resource_class"), name="capacity_once_per_class")]
 
     def __str__(self) -> str:
@@ -152,7 +159,8 @@ class Memory(models.Model):
     written_at = models.DateTimeField()
 
     class Meta:
-        verbose_name_plural = "memories"
+        verbose_name = _("remembered use")
+        verbose_name_plural = _("remembered use")
         constraints = [models.UniqueConstraint(fields=("tenant", "resource_class"), name="memory_once_per_class")]
 
     def __str__(self) -> str:

@@ -24,7 +24,7 @@ def listed(column: str, title: str | Promise, values: Iterable[str]) -> type[adm
     known = tuple(values)
 
     class Listed(admin.SimpleListFilter):
-        def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str | Promise]]:
+        def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
             return [*((value, value) for value in known), (OTHERS, _("others"))]
 
         def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":

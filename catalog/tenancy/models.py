@@ -15,6 +15,10 @@ class User(AbstractUser):
 
     language = models.CharField(max_length=5, choices=[("ko", "한국어"), ("en", "English")], default="ko")
 
+    class Meta:
+        verbose_name = _("person")
+        verbose_name_plural = _("people")
+
 
 class Tenant(UUIDModel):
     """An affiliate of the group. Owns quota, users and projects; may own hardware."""
@@ -25,6 +29,8 @@ class Tenant(UUIDModel):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
+        verbose_name = _("affiliate")
+        verbose_name_plural = _("affiliates")
         ordering = ("slug",)
 
     def __str__(self) -> str:
@@ -48,6 +54,8 @@ class Project(UUIDModel):
     ends_on = models.DateField(null=True, blank=True)
 
     class Meta:
+        verbose_name = _("project")
+        verbose_name_plural = _("projects")
         ordering = ("tenant", "slug")
         constraints = [
             models.UniqueConstraint(
@@ -88,6 +96,8 @@ class Membership(models.Model):
     ends_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = _("membership")
+        verbose_name_plural = _("memberships")
         ordering = ("user", "tenant", "role")
         constraints = [
             models.UniqueConstraint(

@@ -1,5 +1,6 @@
 """Every page of the admin opens, and only what is meant to be changed by hand can be."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import translation
 
 from catalog.approvals.models import ApprovalRule, Decision, Delegation, FreezeWindow, Holiday, Request
 from catalog.audit.models import AuditEntry
@@ -108,6 +110,17 @@ def url(model: type[models.Model], page: str, *args: object) -> str:
 def test_every_model_of_ours_has_a_page() -> None:
     ours = {model for model in apps.get_models() if model.__module__.startswith("catalog.")}
     assert ours == set(OURS)
+
+
+@pytest.mark.parametrize("model", OURS, ids=lambda model: model._meta.model_name)
+def test_models_have_names_in_both_languages(model: type[models.Model]) -> None:
+    names = {}
+    for language in ("en", "ko"):
+        with translation.override(language):
+            meta = model._meta
+            names[language] = (str(meta.verbose_name), str(meta.verbose_name_plural), str(meta.app_config.verbose_name))
+    assert all(name.isascii() for name in names["en"])
+    assert all(re.search("[가-힣]", name) for name in names["ko"]), names["ko"]
 
 
 @pytest.mark.parametrize("model", OURS, ids=lambda model: model._meta.model_name)
