@@ -23,6 +23,7 @@ from django.db import connection, connections, transaction  # noqa: E402
 
 from catalog.common.clock import now  # noqa: E402
 from catalog.common.errors import DomainError  # noqa: E402
+from catalog.common.isolation import Isolation  # noqa: E402
 from catalog.ipam.models import Endpoint  # noqa: E402
 from catalog.orders import services  # noqa: E402
 from catalog.orders.models import Order  # noqa: E402
@@ -43,11 +44,11 @@ from tests.factories import (  # noqa: E402
     ZoneFactory,
     manifest,
 )
-from tests.fire import HOSTS, KEPT, PORTS, REFUSALS, TENANTS, ZONES  # noqa: E402
+from tests.fire import HOSTS, KEPT, PLANS, PORTS, REFUSALS, TENANTS, ZONES  # noqa: E402
 
 
 def seed() -> None:
-    """Four affiliates, one of which may hold little and one of which must borrow; two zones of three hosts; three plans."""
+    """Four affiliates, one of which may hold little and one of which must borrow; two zones of three hosts; every kind of plan."""
     call_command("migrate", verbosity=0)
     guaranteed = [{VCPU: 40, MEMORY_MB: 40_000, DISK_GB: 400}] * (TENANTS - 2)
     guaranteed += [{VCPU: 5, MEMORY_MB: 5000, DISK_GB: 50}, {VCPU: 0, MEMORY_MB: 0, DISK_GB: 0}]
@@ -61,6 +62,14 @@ def seed() -> None:
     version = OfferingVersionFactory(manifest=said)
     PlanFactory(version=version, slug="small", resources={VCPU: 1, MEMORY_MB: 1000, DISK_GB: 10})
     PlanFactory(version=version, slug="large", resources={VCPU: 4, MEMORY_MB: 2000, DISK_GB: 20})
+    node = {"VCPU": 2, "MEMORY_MB": 1000, "DISK_GB": 10}
+    PlanFactory(
+        version=version, slug="pair", resources={name: 2 * amount for name, amount in node.items()},
+        roles=[{"name": "node", "count": 2, "resources": node, "spread": "host"}],
+    )  # fmt: skip
+    PlanFactory(
+        version=version, slug="common", resources={VCPU: 2, MEMORY_MB: 2000, DISK_GB: 20}, isolation=Isolation.GROUP
+    )
     PlanFactory(version=version, dedicated=True, resources={VCPU: 8, MEMORY_MB: 8000, DISK_GB: 80}, price_krw_month=1)
     for zone in ZoneFactory.create_batch(ZONES):
         HostFactory.create_batch(HOSTS, zone=zone, vcpu=10, memory_mb=10_000, disk_gb=100)
@@ -80,7 +89,7 @@ class Client:
         self.said: Counter[str] = Counter()
 
     def order(self) -> None:
-        plan = self.draw.choices(["small", "large", "dedicated"], weights=[6, 3, 2])[0]
+        plan = self.draw.choices(list(PLANS), weights=list(PLANS.values()))[0]
         try:
             placed = services.place(
                 self.actor, project=self.project, offering="postgresql", plan=plan,

@@ -1,4 +1,4 @@
-"""Thirty-two clients order and cancel for a minute against a pool that is nearly full: slices, whole hosts, ports, quotas, loans.
+"""Thirty-two clients order and cancel for a minute against a pool that is nearly full: slices, stacks, whole hosts, ports, loans.
 
 Real processes, the real front door. Nothing is given twice at any instant, nobody meets a deadlock, and at the end the books are
 balanced to zero; also when clients are killed in the middle of what they do.
@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from catalog.stack.bootstrap import ROOT
-from tests.fire import HOSTS, KEPT, REFUSALS, ZONES
+from tests.fire import HOSTS, KEPT, PLANS, REFUSALS, ZONES
 from tests.harness import templates
 from tests.harness.postgres import database
 
@@ -91,8 +91,8 @@ def go(processes: Sequence["subprocess.Popen[str]"]) -> None:
 
 def met(said: Counter[str]) -> None:
     """The pool was really full and really changing hands: every plan was placed and every limit was met."""
-    assert {"small", "large", "dedicated", "cancelled", "no-capacity", "quota-exceeded"} <= set(said)
-    assert set(said) <= {"small", "large", "dedicated", "cancelled", *REFUSALS}
+    assert {*PLANS, "cancelled", "no-capacity", "quota-exceeded"} <= set(said)
+    assert set(said) <= {*PLANS, "cancelled", *REFUSALS}
 
 
 @pytest.mark.parametrize("seconds", [SHORT, MINUTE])
@@ -103,7 +103,7 @@ def test_claims_hold_under_fire(environment: dict[str, str], seconds: float) -> 
         said = sum((Counter(result(process)) for process in running), Counter[str]())
     looks = result(watcher)
     met(said)
-    assert said["small"] + said["large"] + said["dedicated"] == said["cancelled"]
+    assert sum(said[plan] for plan in PLANS) == said["cancelled"]
     assert looks > 0
     after = ask(environment, "end")
     assert after == {**BALANCED, "left by the killed": 0, "states": []}
