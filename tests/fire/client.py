@@ -48,7 +48,7 @@ from tests.fire import HOSTS, KEPT, PLANS, PORTS, REFUSALS, TENANTS, ZONES  # no
 
 
 def seed() -> None:
-    """Four affiliates, one of which may hold little and one of which must borrow; two zones of three hosts; every kind of plan."""
+    """Four affiliates: one may hold little, and one must borrow. Two zones of three hosts, and plans of every kind."""
     call_command("migrate", verbosity=0)
     guaranteed = [{VCPU: 40, MEMORY_MB: 40_000, DISK_GB: 400}] * (TENANTS - 2)
     guaranteed += [{VCPU: 5, MEMORY_MB: 5000, DISK_GB: 50}, {VCPU: 0, MEMORY_MB: 0, DISK_GB: 0}]
