@@ -26,6 +26,7 @@ from catalog.leases.models import LeasePolicy
 from catalog.mail.services import write
 from catalog.offerings.models import Offering, Plan
 from catalog.orders.models import Order
+from catalog.placement.market import reprice
 from catalog.placement.models import Allocation
 from catalog.pool.models import Host, Inventory
 from catalog.quotas.counts import measure
@@ -76,6 +77,7 @@ def data(developer: User, approver: User, loan: Project, zone_a: Any) -> Order:
     )
     instance = ServiceInstance.objects.get()
     measure(NOW)
+    reprice(NOW)
     recall = Recall.objects.create(
         owner=order.tenant, order_id=order.pk, zone=zone_a, wanted={"VCPU": 1}, asked_at=NOW, room_at=NOW, ended_at=NOW
     )
