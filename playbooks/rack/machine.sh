@@ -5,7 +5,7 @@ shared=/run/pumasi-rack     # short, because podman refuses a run directory of m
 route_metric=4000           # worse than any real route, so that it only counts when the bridge is gone
 podman_places=(/run/containers/networks/ipam.db /run/containers/networks /run/containers /run/runc /run/netns)
 
-doctor() {
+doctor() { # doctor [image]: to build the image no network is needed, so nobody's range is in its way
   local missing=() packages other
   [ "$(id -u)" = 0 ] || missing+=("not root: the rack mounts disks and makes network links (without root: rent hosts by ssh and enrol them by hand, playbooks/hosts needs no rack)")
   # shellcheck disable=SC1091
@@ -17,7 +17,7 @@ doctor() {
   [ -d /sys/fs/cgroup ] && [ -n "$(ls -A /sys/fs/cgroup 2>/dev/null)" ] || missing+=("no cgroups mounted at /sys/fs/cgroup")
   grep -qw overlay /proc/filesystems || modprobe -nq overlay 2>/dev/null || missing+=("no overlay file system in this kernel")
   [ "${conf[RACK_DISK]}" = none ] || losetup -f >/dev/null 2>&1 || missing+=("no loop devices: set RACK_DISK=none (hosts share this machine's disk, 'fill' is refused)")
-  other=$(ip -4 route show root "$subnet.0/24" 2>/dev/null | grep -v -e "dev $bridge " -e '^unreachable' || :)
+  other=""; [ "${1:-}" = image ] || other=$(ip -4 route show root "$subnet.0/24" 2>/dev/null | grep -v -e "dev $bridge " -e '^unreachable' || :)
   [ -z "$other" ] || missing+=("the range $subnet.0/24 is in use here ($other): set another RACK_SUBNET")
   [ "${#missing[@]}" = 0 ] && return
   printf 'rack: %s\n' "${missing[@]}" >&2
