@@ -8,12 +8,24 @@ FOLDERS_WITH_HOSTS = ("rack", "playbooks", "flows", "e2e", "stack")
 """Each keeps its own hosts for as long as its worker lives, so its tests stay together."""
 
 
+FACES = ("web", "api", "admin")
+"""What they ask the database is asked below them too, so one of the two databases is enough for them in every run."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--another-database``: the rest was run on one already."""
     parser.addoption(
         "--another-database", action="store_true",
         help="only tests of hosts and whole stacks, and those that the database matters to",
     )  # fmt: skip
+    parser.addoption(
+        "--without-pages", action="store_true",
+        help="no tests of faces that ask the database: they are run on another one",
+    )  # fmt: skip
+
+
+def _folder(item: pytest.Item) -> str:
+    return item.path.relative_to(Path(item.config.rootpath) / "tests").parts[0]
 
 
 def _needs_hosts(item: pytest.Item) -> bool:
@@ -27,7 +39,7 @@ def _asks_a_database(item: pytest.Item) -> bool:
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Give tests that share hosts, or a Prefect server, a group, before xdist reads the groups of all."""
-    folder = item.path.relative_to(Path(item.config.rootpath) / "tests").parts[0]
+    folder = _folder(item)
     if _needs_hosts(item) and not item.get_closest_marker("xdist_group"):
         assert folder in FOLDERS_WITH_HOSTS, f"{item.nodeid} needs hosts, and its folder has none"
         item.add_marker(pytest.mark.xdist_group(folder))
@@ -38,8 +50,11 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what says the same on every database, if only another one is asked about."""
-    if not config.getoption("--another-database"):
+    if config.getoption("--another-database"):
+        kept = [item for item in items if _needs_hosts(item) or _asks_a_database(item)]
+    elif config.getoption("--without-pages"):
+        kept = [item for item in items if _folder(item) not in FACES or not _asks_a_database(item)]
+    else:
         return
-    kept = [item for item in items if _needs_hosts(item) or _asks_a_database(item)]
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept

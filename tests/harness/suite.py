@@ -78,10 +78,10 @@ class Suite:
             process.wait()
 
 
-def without_hosts(suite: Suite, *, log: Path | None = None) -> "subprocess.Popen[bytes]":
-    """Start the linters, and every test that needs neither root nor hosts, on SQLite."""
+def without_hosts(suite: Suite, *words: str, log: Path | None = None) -> "subprocess.Popen[bytes]":
+    """Start the linters, and every test that needs neither root nor hosts, on SQLite, unless ``words`` choose."""
     template = templates.sqlite_template(bootstrap.test_directory(), environment())
-    return suite.pytest("-m", WITHOUT_HOSTS, log=log, **{templates.VARIABLE: template})
+    return suite.pytest("-m", WITHOUT_HOSTS, *words, log=log, **{templates.VARIABLE: template})
 
 
 def check(suite: Suite) -> int:
@@ -90,12 +90,12 @@ def check(suite: Suite) -> int:
 
 
 def everything(suite: Suite) -> int:
-    """:func:`check`, and on PostgreSQL all that may differ there, with real hosts and whole stacks, but the long stories.
+    """Everything but the long stories: on PostgreSQL, with real hosts and whole stacks, and all but the pages on SQLite too.
 
     Tests of hosts mostly wait, those without hosts compute: so both run at once, and hosts, which have deadlines, go first.
     """
     log = bootstrap.test_directory() / "without-hosts.log"
-    computing = without_hosts(suite, log=log)
+    computing = without_hosts(suite, "--without-pages", log=log)
     failed = on_postgresql(suite, "-m", "not long", "--another-database")
     failed = computing.wait() or failed
     say("\n== on SQLite, without hosts ==")
