@@ -122,7 +122,7 @@ class PolicyAdmin(admin.ModelAdmin):
         if (
             self.heavy
             and request.resolver_match is not None
-            and request.resolver_match.url_name.endswith("_changelist")
+            and (request.resolver_match.url_name or "").endswith("_changelist")
         ):
             rows = rows.defer(*self.heavy)
         if self.delegated is None or self.sees_all(request):
