@@ -17,7 +17,7 @@ from catalog.placement.prices import NO_PRICES, Prices
 class Stay:
     """Somebody who stands on a host: the share of it that is theirs, above 0 and at most 1, and when their lease ends.
 
-    None for ``until``: that is not known, and counts as for ever.
+    None for ``until``: that is not known, and counts as long as the lease that is weighed.
     """
 
     share: float
