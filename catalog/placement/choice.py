@@ -133,10 +133,17 @@ def contributions(
 def ranked(
     candidates: Iterable[Candidate], wanted: Wanted, outlook: Outlook, weighers: Iterable[Weigher]
 ) -> list[Candidate]:
-    """The candidates that fit, the best first; equals in the order of their ids, so it is repeatable."""
+    """The candidates that fit, the best first.
+
+    Of equals the one with the fewest traits that nobody asked for, and then in the order of their ids, so it is repeatable.
+    """
     rules = tuple(weighers)
     fitting = (candidate for candidate in candidates if fits(candidate.free, wanted.amounts))
     return sorted(
         fitting,
-        key=lambda each: (sum(rule.weight * rule.weigh(each, wanted, outlook) for rule in rules), each.host_id),
+        key=lambda each: (
+            sum(rule.weight * rule.weigh(each, wanted, outlook) for rule in rules),
+            len(each.traits - wanted.traits),
+            each.host_id,
+        ),
     )

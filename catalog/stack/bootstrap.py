@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -40,6 +41,7 @@ HOSTS_WANTED = ("demo", "test", "test-rack", "bench")
 LOCKS = {"demo": "requirements.txt", **dict.fromkeys(("test", "test-rack", "check", "bench"), "requirements-dev.txt")}
 NEEDED_GB = {"demo": 3, "test": 6, "test-rack": 6, "bench": 6, "check": 2}
 NEEDED_MB = 2000
+EXACTLY = ("--no-deps", "--require-hashes")
 CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache", ".hypothesis", ".ansible")
 
 
@@ -234,18 +236,27 @@ def install_python(lock_name: str) -> None:
     since = time.monotonic()
     if not PYTHON.exists():
         run_logged("pip", [sys.executable, "-m", "venv", "--clear", str(VENV)])
-    pip = [
-        str(PYTHON),
-        "-m",
-        "pip",
-        "--disable-pip-version-check",
-        "--cache-dir",
-        str(STATE / "cache" / "pip"),
-        "install",
-    ]
-    run_logged("pip", [*pip, "--quiet", "--no-compile", "--no-deps", "--require-hashes", "-r", str(lock)])
+    cache = ["--cache-dir", str(STATE / "cache" / "pip")]
+    pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", *cache, "install", "--quiet", *EXACTLY]
+    try:
+        run_logged("pip", [*pip, "--no-compile", "-r", str(_lock_of_uv())])
+        uv = [str(VENV / "bin" / "uv"), "pip", "install", "--quiet", "--compile-bytecode", *EXACTLY]
+        run_logged("pip", [*uv, "--python", str(PYTHON), "--cache-dir", str(STATE / "cache" / "uv"), "-r", str(lock)])
+    except SystemExit:
+        # An index that only pip knows of, from its own settings; pip takes a minute longer.
+        run_logged("pip", [*pip, "-r", str(lock)])
     stamp.write_text(digest, encoding="utf-8")
     say(f"installed the Python packages of {lock_name} into .venv", since)
+
+
+def _lock_of_uv() -> Path:
+    """A lock of nothing but uv, which installs the rest in a tenth of the time that pip takes."""
+    lines = iter((ROOT / "requirements-dev.txt").read_text(encoding="utf-8").splitlines())
+    first = next(line for line in lines if line.startswith("uv=="))
+    path = STATE / "cache" / "uv.txt"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n".join([first, *takewhile(lambda line: line.startswith(" "), lines)]), encoding="utf-8")
+    return path
 
 
 def _can_make_venv() -> bool:
@@ -271,7 +282,9 @@ def prepare(goal: str) -> dict[str, str]:
         install_python(LOCKS[goal])
         if packages is not None:
             packages.result()
-    return {**os.environ, "PUMASI_STATE": str(STATE), "PUMASI_SECRET_KEY_FILE": str(key)}
+    # Hundreds of processes will start; each would compile again what it imports.
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PUMASI_STATE": str(STATE), "PUMASI_SECRET_KEY_FILE": str(key)}
 
 
 # ---- the way back -------------------------------------------------------------------------------------------------------

@@ -96,7 +96,10 @@ class Play:
     secrets: Iterable[str] = ()
 
 
-def run(play: Play, *, emit: Callable[[Entry], None], stop: Callable[[], bool], now: datetime) -> Result:
+def run(
+    play: Play, *, emit: Callable[[Entry], None], stop: Callable[[], bool], now: datetime,
+    clock: Callable[[], float] = time.monotonic,
+) -> Result:  # fmt: skip
     """Run the playbooks and wait for their end, its stop, or its deadline.
 
     Whatever happens (an exception in this thread included, such as Prefect's on SIGTERM), no process of the run lives on and
@@ -105,20 +108,21 @@ def run(play: Play, *, emit: Callable[[Entry], None], stop: Callable[[], bool], 
     :param emit: receives every entry at once, from another thread.
     :param stop: asked ten times a second whether the run shall be cancelled.
     :param now: the present instant, from which the deadline is counted.
+    :param clock: seconds that have gone by since some instant; they never go back.
     """
     left = play.deadline - now
     if left <= timedelta(0):
         return Result(Status.TIMEOUT, message="The deadline had passed before the playbook was started.")
-    began = time.monotonic()
+    began = clock()
     redactor = Redactor(play.secrets)
     watcher = Watcher([step.name for step in play.steps], redactor, emit)
     with Workspace(play.run, login=play.login, values=play.values, ssh_key=play.ssh_key) as workspace:
         process = _Process(_configuration(play, workspace), watcher)
         try:
-            stopped = process.wait(stop, began + left.total_seconds())
+            stopped = process.wait(stop, lambda: clock() - began >= left.total_seconds())
         finally:
             process.end(Mark(play.run, workspace.owner))
-    return _result(process, watcher, stopped, round(time.monotonic() - began, 2))
+    return _result(process, watcher, stopped, round(clock() - began, 2))
 
 
 class _Process:
@@ -131,12 +135,12 @@ class _Process:
         self._thread = threading.Thread(target=self._go, name="ansible", daemon=True)
         self._thread.start()
 
-    def wait(self, stop: Callable[[], bool], until: float) -> Status | None:
+    def wait(self, stop: Callable[[], bool], late: Callable[[], bool]) -> Status | None:
         """Wait for the end; returns why it was stopped early, if it was."""
         while self._thread.is_alive():
             if stop():
                 return Status.CANCELLED
-            if time.monotonic() >= until:
+            if late():
                 return Status.TIMEOUT
             self._thread.join(_POLL)
         return None

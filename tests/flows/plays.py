@@ -67,6 +67,7 @@ def play(
     secrets: tuple[str, ...] = (),
     emit: Callable[[Entry], None] = lambda entry: None,
     stop: Callable[[], bool] = lambda: False,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Result:
     """Run playbooks as a flow does: the first as the step ``provision``, a second as ``verify``."""
     marked = run_id or new_run()
@@ -81,6 +82,7 @@ def play(
         emit=emit,
         stop=stop,
         now=now,
+        clock=clock,
     )  # fmt: skip
 
 

@@ -38,7 +38,6 @@ def environment(**more: str) -> dict[str, str]:
         **kept,
         "TMPDIR": str(bootstrap.test_directory()),
         bootstrap.TESTS: bootstrap.tests_mark(),
-        "PYTHONDONTWRITEBYTECODE": "1",
         **more,
     }
 

@@ -100,6 +100,13 @@ def test_a_rare_trait_is_left_to_those_who_need_it() -> None:
     assert Scarcity().weigh(rare, Wanted({"VCPU": 2}), outlook) == pytest.approx(0.0101)
 
 
+def test_before_there_are_prices_a_trait_nobody_asked_for_is_left_alone() -> None:
+    plain, rare, rarer = host(3), host(2, traits=frozenset({"gpu"})), host(1, traits=frozenset({"gpu", "nvme"}))
+    assert ranked([rarer, rare, plain], Wanted({"VCPU": 2}), PLAIN, WEIGHERS) == [plain, rare, rarer]
+    with_gpu = Wanted({"VCPU": 2}, frozenset({"gpu"}))
+    assert ranked([rarer, rare], with_gpu, PLAIN, WEIGHERS) == [rare, rarer]
+
+
 def test_a_large_room_is_left_to_large_members() -> None:
     outlook = market({frozenset(): (0.0, 0.01)}, SMALL, LARGE)
     broken, large = host(1, 7, 16), host(2, 8, 16)

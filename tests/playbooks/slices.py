@@ -24,6 +24,7 @@ ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 FIRST_PORT = 20100
 ports = itertools.count(FIRST_PORT)
 workspaces = itertools.count()
+names = itertools.count(1)
 
 
 def manifest(slug: str) -> dict[str, Any]:
@@ -56,7 +57,8 @@ class Slice:
     # Whether the zone has a name server.
     named: bool = True
     tenant: str = "capital"
-    name: str = "loan-db"
+    # As in a project, no two have one name at a time.
+    name: str = field(default_factory=lambda: f"loan-db-{next(names)}")
     attempt: int = 0
     unit: str = field(default_factory=lambda: "s" + "".join(secrets.choice(ALPHABET) for _ in range(11)))
     id: str = field(default_factory=lambda: str(uuid.uuid4()))

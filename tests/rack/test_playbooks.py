@@ -104,7 +104,7 @@ def test_every_playbook_passes_ansible_lint_in_its_strictest_profile(tmp_path: P
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=900,
     )
     assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
 
