@@ -88,7 +88,7 @@ def claim_endpoints(
         address = known[host.pk]
         free = next((port for port in range(first, last + 1) if port not in busy[address.pk]), None)
         if free is None:
-            raise PortsExhausted(host=host.name)
+            raise PortsExhausted(host=host.name, host_id=host.pk)
         busy[address.pk].add(free)
         endpoints[member] = Endpoint(
             address=address,

@@ -3,11 +3,13 @@
 A claim is made in the transaction that approves the order; it is given back only on evidence that the thing is gone.
 """
 
+import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
@@ -16,6 +18,8 @@ from catalog.dispatch import services as dispatch
 from catalog.instances import services as instances
 from catalog.instances.models import ServiceInstance
 from catalog.ipam import services as ipam
+from catalog.ipam.errors import PortsExhausted
+from catalog.ipam.models import Endpoint
 from catalog.offerings.models import Plan
 from catalog.orders import outlook
 from catalog.orders.models import Order, OrderEvent
@@ -34,6 +38,9 @@ from catalog.tenancy.policy import Actor
 LONG_WAIT = timedelta(hours=24)
 """After this wait an order is passed by nobody who would borrow, even where there is too little room for it yet."""
 
+HOSTS_WITHOUT_PORT = 20
+"""After so many hosts whose ports are all taken a claim looks no further: something is amiss with the range of ports."""
+
 _FLOW_OF_KIND = {OrderKind.CREATE: "provision", OrderKind.DECOMMISSION: "decommission", OrderKind.OPERATE: "operate"}
 
 
@@ -49,35 +56,13 @@ def claim(order: Order, instance: ServiceInstance, *, actor: Actor, now: datetim
     :raises ZoneRefused: no zone may take it (any more).
     :raises NoCapacity: no host fits. Or an order just placed would borrow what others have waited for longer than
         :data:`LONG_WAIT`.
-    :raises PortsExhausted: the host has no free port in the plan's range.
+    :raises PortsExhausted: no host with room has a free port in the plan's range.
     :raises NameResting: another affiliate had the service's DNS name a short while ago.
     """
     plan = order.plan
     members = members_of(plan)
     checked = quotas.check_and_lock(order.tenant, _at_once(plan, members), zone=order.zone, now=now)
-    try:
-        parts = placement.place_all(
-            instance,
-            members,
-            isolation=plan.isolation,
-            tenant=order.tenant,
-            zone=order.zone,
-            data_class=order.data_class,
-            until=now + timedelta(seconds=order.lease_seconds),
-            now=now,
-            actor=actor,
-            explain=explain,
-        )
-    except NoCapacity as refusal:
-        raise outlook.explained(order, refusal, now=now) from refusal
-    borrowed = _borrow(instance, parts, checked=checked, now=now)
-    if borrowed and order.state != OrderState.WAITING_CAPACITY and long_waiting(order, now).exists():
-        raise NoCapacity(
-            _("Other orders have waited long for this room and come first. Let the order wait in line too.")
-        )
-    low, high = order.version.manifest["port"]["range"]
-    hosts = {part.member.name: part.host for part in parts}
-    endpoints = ipam.claim_endpoints(instance, hosts, port_range=(low, high), now=now)
+    parts, endpoints = _placed(order, instance, members, checked, actor=actor, now=now, explain=explain)
     first, front = parts[0].host, endpoints[parts[0].member.name]
     name = front.name.name if front.name else None
     instances.create_binding(instance, address=front.address.address, port=front.port, name=name, now=now)
@@ -89,6 +74,46 @@ def claim(order: Order, instance: ServiceInstance, *, actor: Actor, now: datetim
     said = {"host": first.name, "zone": first.zone.slug, "why": order.explanation}
     append_events(order, OrderEvent, [Happening("placed", said)], actor=actor.name, now=now)
     return first
+
+
+def _placed(
+    order: Order, instance: ServiceInstance, members: Sequence[Member], checked: quotas.Checked, *,
+    actor: Actor, now: datetime, explain: bool,
+) -> tuple[list[Placed], dict[str, Endpoint]]:  # fmt: skip
+    """Room, what is borrowed for it, and a port on each host. A host without a free port is passed over for the next best."""
+    low, high = order.version.manifest["port"]["range"]
+    without_port: set[uuid.UUID] = set()
+    while True:
+        try:
+            with transaction.atomic():
+                parts = placement.place_all(
+                    instance,
+                    members,
+                    isolation=order.plan.isolation,
+                    tenant=order.tenant,
+                    zone=order.zone,
+                    data_class=order.data_class,
+                    until=now + timedelta(seconds=order.lease_seconds),
+                    besides=frozenset(without_port),
+                    now=now,
+                    actor=actor,
+                    explain=explain and not without_port,
+                )
+                borrowed = _borrow(instance, parts, checked=checked, now=now)
+                if borrowed and order.state != OrderState.WAITING_CAPACITY and long_waiting(order, now).exists():
+                    raise NoCapacity(
+                        _("Other orders have waited long for this room and come first. Let the order wait in line too.")
+                    )
+                hosts = {part.member.name: part.host for part in parts}
+                return parts, ipam.claim_endpoints(instance, hosts, port_range=(low, high), now=now)
+        except PortsExhausted as full:
+            without_port.add(full.context["host_id"])
+            if len(without_port) == HOSTS_WITHOUT_PORT:
+                raise
+        except NoCapacity as refusal:
+            if without_port:
+                raise PortsExhausted() from refusal
+            raise outlook.explained(order, refusal, now=now) from refusal
 
 
 def _at_once(plan: Plan, members: Sequence[Member]) -> Mapping[str, int]:

@@ -58,6 +58,7 @@ class Claim:
     tenant: Tenant
     now: datetime
     actor: Actor
+    besides: frozenset[uuid.UUID] = frozenset()
 
     def take(self, zones: Sequence[Zone], *, waiting: bool) -> list[Placed]:
         """The best choice that can be had. Raises :class:`NoneLeft`.
@@ -68,6 +69,7 @@ class Claim:
         slugs = {zone.pk: zone.slug for zone in zones}
         sound, outlook = Sound(self.now), Outlook(self.now, current())
         lists = Shortlists(self.bundles, zones, opens(self.isolation, self.tenant.pk), sound, self.tenant.pk)
+        lists.missed |= self.besides
         while True:
             try:
                 choices = assign(self.bundles, lists.of, sound=sound, outlook=outlook)
@@ -81,7 +83,7 @@ class Claim:
                     each.explanation.update(
                         why_here(
                             choice, tenant=self.tenant, zone=slugs[each.host.zone_id], isolation=self.isolation,
-                            tried=len(lists.missed), outlook=outlook,
+                            tried=len(lists.missed - self.besides), outlook=outlook,
                         )
                     )  # fmt: skip
                 return [each for each, _choice in placed]

@@ -65,6 +65,7 @@ def place_all(
     zone: Zone | None,
     data_class: str | None = None,
     until: datetime | None = None,
+    besides: frozenset[uuid.UUID] = frozenset(),
     now: datetime,
     actor: Actor,
     explain: bool = True,
@@ -80,6 +81,7 @@ def place_all(
     :param zone: only there; None for any zone of the group open to the tenant.
     :param data_class: what it will hold, None: what the instance says; its zone must be one that may hold that.
     :param until: when its lease will end, as far as that is known.
+    :param besides: hosts to leave out.
     :param explain: count for a refusal how many hosts each filter left, which costs the more the larger the pool.
     :returns: one for each member, in their order.
     :raises IsolationTooWeak, ZoneNotOpen, ZoneDataClass, ZoneClosed: nothing has changed.
@@ -90,7 +92,7 @@ def place_all(
     data_class = data_class or instance.data_class
     refuse_weak_isolation(isolation, data_class)
     wanted = bundles(members, whole=isolation == Isolation.DEDICATED, until=until)
-    claim = Claim(instance, wanted, isolation, data_class, tenant, now, actor)
+    claim = Claim(instance, wanted, isolation, data_class, tenant, now, actor, besides)
     stuck: NoneLeft | None = None
     zones = zones_for(tenant, zone, data_class)
     if refusal := why_no_zone(tenant, zone, data_class) if not zones else None:

@@ -13,6 +13,7 @@ from catalog.dispatch.models import Job, JobState
 from catalog.dispatch.selectors import USUAL_WIPE
 from catalog.instances.services import secret_of
 from catalog.leases.models import Lease
+from catalog.offerings.models import OfferingVersion
 from catalog.orders import fulfilment, services
 from catalog.orders.models import Order, OrderEvent
 from catalog.orders.states import OrderState
@@ -192,3 +193,17 @@ def test_a_full_pool_refuses_at_once_or_lets_wait(world: World) -> None:
     waiting = world.place(wait_for_capacity=True)
     assert states_of(waiting) == ["submitted", "approved", "waiting_capacity"]
     assert holdings()["allocations"] == before["allocations"]
+
+
+def test_a_host_without_a_free_port_is_passed_over(world: World) -> None:
+    version = OfferingVersion.objects.get()
+    version.manifest["port"]["range"] = [20000, 20000]
+    version.save()
+    orders = [world.place(f"db-{number}") for number in range(2)]
+    # There is room on the first host, and the second order would stand there but for the port.
+    assert {order.instance.endpoints.get().address.host for order in orders if order.instance} == set(world.hosts)
+    before = holdings()
+    with pytest.raises(DomainError) as refusal:
+        world.place("db-3")
+    assert refusal.value.code == "no-port"
+    assert holdings() == before
