@@ -90,9 +90,7 @@ def doctor(goal: str) -> list[str]:
     if goal not in HOSTS_WANTED:
         return missing
     if os.geteuid() != 0:
-        missing.append(
-            "Root is needed: the rack mounts disks and makes network links, and Debian packages are installed."
-        )
+        missing.append("Root is needed: the rack mounts disks and makes links, and Debian packages are installed.")
     if not _is_debian():
         missing.append("Debian 12 or newer is needed: hosts of the rack are made from its packages.")
     elif os.geteuid() == 0 and not _has_namespaces():
@@ -141,18 +139,13 @@ def installed_packages() -> set[str]:
 @contextmanager
 def nothing_starts() -> Iterator[None]:
     """While packages are installed, keep Debian from starting their services and from making a PostgreSQL cluster."""
-    made = []
-    if not POLICY.exists():
-        POLICY.write_text(
-            "#!/bin/sh\n# Put here by Pumasi while it installs packages: start no service.\nexit 101\n",
-            encoding="utf-8",
-        )
-        POLICY.chmod(0o755)
-        made.append(POLICY)
-    if not NO_CLUSTER.exists():
-        NO_CLUSTER.parent.mkdir(parents=True, exist_ok=True)
-        NO_CLUSTER.write_text("create_main_cluster = false\n", encoding="utf-8")
-        made.append(NO_CLUSTER)
+    refuse_to_start = "#!/bin/sh\n# Put here by Pumasi while it installs packages: start no service.\nexit 101\n"
+    texts = {POLICY: refuse_to_start, NO_CLUSTER: "create_main_cluster = false\n"}
+    made = [path for path in texts if not path.exists()]
+    for path in made:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(texts[path], encoding="utf-8")
+        path.chmod(0o755)
     try:
         yield
     finally:
@@ -212,11 +205,8 @@ def purge_packages() -> None:
         say(f"kept the Debian packages that were installed: {' '.join(sorted(ours))}")
         say(f"because these need them by now: {' '.join(sorted(others))}")
         return
-    run_logged(
-        "apt",
-        ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120", "purge", *sorted(ours)],
-        DEBIAN_FRONTEND="noninteractive",
-    )
+    words = ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120", "purge", *sorted(ours)]
+    run_logged("apt", words, DEBIAN_FRONTEND="noninteractive")
     for path in (NO_CLUSTER.parent, NO_CLUSTER.parent.parent):
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()
@@ -315,9 +305,7 @@ def _rack_clean(state: Path) -> None:
     for _twice in range(2):  # a host whose monitor was killed goes at the second time
         result = subprocess.run([str(RACK / "rack"), "clean"], env=_rack_environment(state), check=False)
     if result.returncode != 0:
-        raise SystemExit(
-            f"The rack in {state} could not be taken down, so nothing more was removed; see the lines above."
-        )
+        raise SystemExit(f"The rack in {state} could not be taken down, so nothing more was removed; see above.")
 
 
 def _clean_racks(directory: Path) -> int:
@@ -353,8 +341,7 @@ def stop() -> None:
     if PYTHON.exists() and (STATE / "stack.json").exists():
         key = {"PUMASI_SECRET_KEY_FILE": str(STATE / "secrets" / "secret_key"), "PUMASI_STATE": str(STATE)}
         subprocess.run([str(PYTHON), str(ROOT / "manage.py"), "down"], env={**os.environ, **key}, check=False)
-    processes = _processes()
-    processes["end_marked"](processes["mark_of"](STATE))
+    _processes()["end_marked"](_processes()["mark_of"](STATE))
     say("the stack is stopped", since)
     if (STATE / "rack" / "hosts").is_dir():
         since = time.monotonic()
