@@ -9,6 +9,7 @@ FOLDERS_WITH_HOSTS = ("rack", "playbooks", "flows", "e2e", "stack")
 
 
 FACES = ("web", "api", "admin")
+DATABASE = {"db", "transactional_db", "live_server"}
 """What they ask the database is asked below them too, so one of the two databases is enough for them in every run."""
 
 
@@ -33,8 +34,8 @@ def _needs_hosts(item: pytest.Item) -> bool:
 
 
 def _asks_a_database(item: pytest.Item) -> bool:
-    fixtures = getattr(item, "fixturenames", ())
-    return any(item.get_closest_marker(name) for name in ("django_db", "postgresql")) or "db" in fixtures
+    marked = any(item.get_closest_marker(name) for name in ("django_db", "postgresql"))
+    return marked or not DATABASE.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
