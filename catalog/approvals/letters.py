@@ -68,7 +68,7 @@ def readers(request: Request, whos: list[str], *, now: datetime) -> list[User]:
         if each.delegate.is_active and may_see:
             found.setdefault(each.delegate_id, each.delegate)
     decided = set(request.decisions.values_list("decided_by", flat=True))
-    return [person for pk, person in found.items() if pk not in decided | {request.requested_by_id}]
+    return [person for pk, person in found.items() if pk not in decided | request.owners]
 
 
 def tell(

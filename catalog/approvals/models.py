@@ -9,6 +9,7 @@ from catalog.approvals.calendar import Recurrence
 from catalog.approvals.rules import Deed, Step, Who
 from catalog.common.data import DataClass
 from catalog.common.models import UUIDModel
+from catalog.instances.models import ServiceInstance
 from catalog.offerings.models import Offering, Plan
 from catalog.pool.models import Zone
 from catalog.tenancy.models import Project, Tenant, User
@@ -81,6 +82,10 @@ class Request(UUIDModel):
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="approval_requests")
     project = models.ForeignKey(Project, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     requested_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    instance = models.ForeignKey(
+        ServiceInstance, null=True, blank=True, on_delete=models.SET_NULL, related_name="approval_requests",
+        help_text=_("the service it is about: who answers for it does not decide"),
+    )  # fmt: skip
     title = models.CharField(max_length=200, help_text="what it is about, in names")
     deed = models.CharField(max_length=12, choices=_RULED)
     content_hash = models.CharField(max_length=64, help_text="SHA-256 of what the deciders are shown")
@@ -118,6 +123,12 @@ class Request(UUIDModel):
 
     def __str__(self) -> str:
         return f"{self.deed} {self.title}"
+
+    @property
+    def owners(self) -> set[int]:
+        """People whose own it is, so that they do not decide: who asked, and who answers for the service."""
+        answers = self.instance.responsible_id if self.instance is not None else None
+        return {each for each in (self.requested_by_id, answers) if each is not None}
 
     @property
     def demanded(self) -> tuple[Step, ...]:

@@ -1,7 +1,7 @@
 """Asking for approvals, and deciding: each person once, nobody on their own, for exactly what was shown."""
 
 import uuid
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -41,6 +41,7 @@ from catalog.approvals.terms import DECIDE_WITHIN, REMIND_AFTER
 from catalog.audit.services import record
 from catalog.common.errors import Forbidden, NotFound
 from catalog.common.locks import lock_one
+from catalog.instances.models import ServiceInstance
 from catalog.pool.models import Zone
 from catalog.tenancy.models import Project, User
 from catalog.tenancy.policy import Action, Actor, can
@@ -102,15 +103,18 @@ def ask(
     title: str,
     deed: str,
     content_hash: str,
+    instance: ServiceInstance | None = None,
     now: datetime,
 ) -> Request:
     """Open a request for what ``demand`` demands, and tell those who decide first. In the caller's transaction.
 
     What is demanded is written down with it: a rule that changes meanwhile changes nothing.
+
+    :param instance: the service it is about; who answers for it at the time does not decide.
     """
     request = Request.objects.create(
         subject_type=subject_type, subject_id=subject_id, tenant=project.tenant, project=project,
-        requested_by_id=actor.user_id, title=title[:200],
+        requested_by_id=actor.user_id, instance=instance, title=title[:200],
         deed=deed, content_hash=content_hash, steps=[{"who": each.who, "people": each.people} for each in demand.steps],
         reasons=reasons_of(demand),
         who=demand.steps[0].who, opened_at=now, remind_at=now + REMIND_AFTER[0],
@@ -156,13 +160,11 @@ def decide(
     content_hash: str,
     shown: str,
     comment: str,
-    owners: Collection[int] = (),
     now: datetime,
 ) -> Ruling:
     """One person agrees or refuses, on the level that decides now. A refusal ends the request, as does the last agreement.
 
     :param content_hash: of what the decider was shown; ``shown``: of what the thing is at this moment.
-    :param owners: people whose own the thing is, beside the one who asked.
     :raises NotFound: the actor may not know of it.
     :raises Forbidden: they decide on no level of it; NotYourTurn: on a later one.
     :raises NotWaitingForApproval, OwnApproval, ApprovalConflict, AlreadyDecided, ApprovalExpired, ApprovalStale: nothing has
@@ -175,7 +177,7 @@ def decide(
         request = lock_one(Request, known.pk)
         if request.closed_at is not None:
             raise NotWaitingForApproval()
-        voice = _voice(actor, request, {request.requested_by_id, *owners}, now)
+        voice = _voice(actor, request, now)
         if now > request.opened_at + DECIDE_WITHIN:
             raise ApprovalExpired()
         if content_hash != request.content_hash or shown != request.content_hash:
@@ -192,7 +194,7 @@ def decide(
         return ruling
 
 
-def _voice(actor: Actor, request: Request, owners: Collection[int | None], now: datetime) -> deciders.Voice:
+def _voice(actor: Actor, request: Request, now: datetime) -> deciders.Voice:
     """The voice with which the actor decides on the present level."""
     has, place = list(deciders.voices(actor, now=now)), (request.tenant_id, request.project_id)
 
@@ -202,7 +204,7 @@ def _voice(actor: Actor, request: Request, owners: Collection[int | None], now: 
     demanded_of = [step.who for step in request.demanded]
     if not with_a_voice([*demanded_of, *deciders.kinds(request)]):
         raise Forbidden() if can(actor, Action.VIEW, *place) else NotFound()
-    if actor.user_id in owners:
+    if actor.user_id in request.owners:
         raise OwnApproval()
     used = _used(request)
     if actor.user_id in used:
@@ -216,7 +218,7 @@ def _voice(actor: Actor, request: Request, owners: Collection[int | None], now: 
     others = _conflicts(request, now)
     if actor.user_id in others:
         raise ApprovalConflict()
-    free = [each for each in fresh if each.absent is None or each.absent.pk not in others | set(owners)]
+    free = [each for each in fresh if each.absent is None or each.absent.pk not in others | request.owners]
     if not free:
         raise ApprovalConflict()
     return free[0]
@@ -267,8 +269,8 @@ def close(subject_type: str, subject_id: uuid.UUID, outcome: Outcome, *, now: da
 
 
 def remaining(request: Request, *, now: datetime) -> list[User]:
-    """Who may decide on the present level now in their own name: nobody who asked, is in conflict or has decided."""
-    out = _used(request) | _conflicts(request, now) | {request.requested_by_id}
+    """Who may decide on the present level now in their own name: nobody whose own it is, who is in conflict or has decided."""
+    out = _used(request) | _conflicts(request, now) | request.owners
     found: dict[int, User] = {}
     for who in deciders.kinds(request):
         for person in deciders.people(who, request.tenant_id, request.project_id, now=now)[:100]:

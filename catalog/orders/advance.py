@@ -46,7 +46,7 @@ def submitted(order: Order, *, actor: Actor, now: datetime) -> None:
     move_order(order, OrderState.PENDING_APPROVAL, actor=actor, now=now, content_hash=order.content_hash)
     approvals.ask(
         actor, demand, subject_type=SUBJECT, subject_id=order.pk, project=order.project, title=title_of(order),
-        deed=order.kind, content_hash=order.content_hash, now=now,
+        deed=order.kind, content_hash=order.content_hash, instance=order.instance, now=now,
     )  # fmt: skip
 
 

@@ -30,12 +30,6 @@ def mine(actor: Actor) -> Q:
     return Q(requested_by=actor.user_id) | Q(instance__responsible=actor.user_id)
 
 
-def owners_of(order: Order) -> set[int]:
-    """The same of one order: whose own it is."""
-    answers = order.instance.responsible_id if order.instance else None
-    return {each for each in (order.requested_by_id, answers) if each is not None}
-
-
 def order_for(actor: Actor, order_id: uuid.UUID | str) -> Order:
     """One order. Raises NotFound where there is none or the actor may not see it."""
     try:

@@ -33,7 +33,6 @@ from catalog.orders.errors import (
     ProjectUnknown,
 )
 from catalog.orders.models import Order
-from catalog.orders.selectors import owners_of
 from catalog.orders.states import OrderKind, OrderState
 from catalog.orders.transitions import ENDS, move_order
 from catalog.placement.selectors import zones_for
@@ -132,7 +131,7 @@ def _decide(actor: Actor, order: Order, verdict: str, *, content_hash: str, comm
         held = lock_one(Order, order.pk)
         ruling = approvals.decide(
             actor, subject_type=SUBJECT, subject_id=held.pk, verdict=verdict, content_hash=content_hash,
-            shown=shown_to_approver(held), comment=comment, owners=owners_of(held), now=now,
+            shown=shown_to_approver(held), comment=comment, now=now,
         )  # fmt: skip
         advance.decided(held, ruling, actor=actor, now=now)
         return held

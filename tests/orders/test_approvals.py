@@ -13,6 +13,7 @@ from catalog.approvals.reminders import remind
 from catalog.approvals.selectors import inbox
 from catalog.audit.models import AuditEntry
 from catalog.common.errors import DomainError
+from catalog.instances.models import ServiceInstance
 from catalog.mail.models import Mail
 from catalog.orders import advance, services, sweeps
 from catalog.orders.models import Order, OrderEvent
@@ -345,3 +346,18 @@ def test_who_may_decide_now_is_said_by_name(world: World) -> None:
     assert [each.username for each in approvals.remaining(asked, now=world.now)] == [name(second)]
     approve(world, second, order)
     assert approvals.remaining(asked, now=world.now) == []
+
+
+def test_who_answers_for_the_service_is_neither_asked_nor_written_to(world: World) -> None:
+    """As one who may approve, and to whom the service was handed over after its first order."""
+    order = world.built()
+    rule((Role.APPROVER, 1))
+    second = person(world, Role.APPROVER)
+    assert order.instance is not None
+    ServiceInstance.objects.filter(pk=order.instance.pk).update(responsible=world.approver.user_id)
+    again = services.give_back(world.developer, order.instance, now=world.now)
+    asked = Request.objects.get()
+    assert (again.state, asked.instance) == (OrderState.PENDING_APPROVAL, order.instance)
+    assert [each.username for each in approvals.remaining(asked, now=world.now)] == [name(second)]
+    to = set(Mail.objects.filter(subject_type="approval").values_list("address", flat=True))
+    assert to == {User.objects.get(pk=second.user_id).email}

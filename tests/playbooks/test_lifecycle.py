@@ -79,7 +79,7 @@ def test_the_whole_life_of_two_neighbours(service_rack: Rack, slug: str, workpla
 
 
 def test_verify_fails_without_the_service(service_rack: Rack, slug: str, workplace: Path) -> None:
-    played = Slice(service_rack, HOST, slug, workplace).play("verify")
+    played = Slice(service_rack, HOST, slug, workplace, named=False).play("verify")
     assert played.code == 2
     assert "does not work as promised (unreachable)" in played.text
 
