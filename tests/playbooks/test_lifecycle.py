@@ -68,7 +68,8 @@ def test_the_whole_life_of_two_neighbours(service_rack: Rack, slug: str, workpla
     listening = set(re.findall(r":(\d+)\s", service_rack.ssh(HOST, "ss -Hltn | awk '{print $4\" \"}'")))
     assert listening == {"22", str(first.port), str(neighbour.port)}
 
-    assert changed(first.done("decommission")) == 1
+    # The name, and the slice.
+    assert changed(first.done("decommission")) == 2
     assert first.leftovers() == []
     assert neighbour.query(READ[slug]).stdout.split()[-1] == "7"
     neighbour.done("verify")

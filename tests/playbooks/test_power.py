@@ -55,7 +55,8 @@ def test_stopped_it_stays_stopped_and_started_it_has_what_it_had(
     assert f"tcp dport {one.port} drop" in rules
 
     one.done("stop")
-    assert changed(one.done("decommission")) == 1
+    # The name, and the slice.
+    assert changed(one.done("decommission")) == 2
     assert one.leftovers() == []
     assert neighbour.query("SELECT 1;" if slug == "postgresql" else "PING\n").stdout.strip() in {"1", "PONG"}
     neighbour.done("decommission")
