@@ -15,6 +15,7 @@ from ansible_runner import Runner, RunnerConfig
 
 from flows.runner.events import Entry, Watcher
 from flows.runner.leftovers import Mark, end_processes
+from flows.runner.modules import environment, store
 from flows.runner.redact import Redactor
 from flows.runner.workspace import Login, Workspace
 
@@ -84,6 +85,7 @@ class Play:
     :param login: the host; None if the playbook only works on this machine.
     :param secrets: values that must show nowhere.
     :param deadline: the run is stopped then.
+    :param modules: a directory in which packed modules are kept for the next run, see :mod:`flows.runner.modules`.
     """
 
     run: str
@@ -94,6 +96,7 @@ class Play:
     ssh_key: Path
     deadline: datetime
     secrets: Iterable[str] = ()
+    modules: Path | None = None
 
 
 def run(
@@ -186,6 +189,9 @@ def _configuration(play: Play, workspace: Workspace) -> RunnerConfig:
     # ansible-runner starts from a copy of our own environment, with every secret in it.
     given = workspace.environment(play.roles)
     configuration.env = {**{name: configuration.env[name] for name in _RUNNER_NAMES}, **given}
+    if play.modules is not None:
+        theirs = configuration.env["ANSIBLE_CALLBACK_PLUGINS"]
+        configuration.env.update(environment(store(play.modules, play.roles.parent), theirs))
     return configuration
 
 

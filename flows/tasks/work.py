@@ -133,6 +133,7 @@ class Work:
                 ssh_key=Path(settings.SSH_PRIVATE_KEY),
                 deadline=deadline,
                 secrets=self._secrets,
+                modules=settings.STATE_DIR / "cache" / "modules",
             ),
             emit=self._recorder.put,
             stop=lambda: self._heartbeat.superseded or (self._heartbeat.cancel and not undoing),

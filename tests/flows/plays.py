@@ -68,6 +68,7 @@ def play(
     emit: Callable[[Entry], None] = lambda entry: None,
     stop: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
+    modules: Path | None = None,
 ) -> Result:
     """Run playbooks as a flow does: the first as the step ``provision``, a second as ``verify``."""
     marked = run_id or new_run()
@@ -78,6 +79,7 @@ def play(
         Play(
             run=marked, steps=steps, roles=PLAYBOOKS / "roles", values=document, login=login,
             ssh_key=ssh_key, deadline=now + timedelta(seconds=seconds), secrets=secrets,
+            modules=modules,
         ),
         emit=emit,
         stop=stop,

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flows.runner import modules
 from tests.rack.driver import PLAYBOOKS, Rack
 
 # Not in a run's workspace: ssh refuses control sockets whose path has more than 107 characters.
+MODULES = tempfile.TemporaryDirectory(prefix="modules-")
 SOCKETS = tempfile.TemporaryDirectory(prefix="cp-", dir="/tmp")
 
 
@@ -37,6 +39,7 @@ def play(
 ) -> Played:
     """Run playbooks/<playbook> on one host of the rack with `values` as `pumasi`; `verbosity` counts the v of -vvv."""
     words, environment = prepare(rack, [playbook], host, values, workspace)
+    environment |= modules.environment(modules.store(Path(MODULES.name), PLAYBOOKS))
     environment["ANSIBLE_VERBOSITY"] = str(verbosity)
     done = subprocess.run(
         words, env=environment, capture_output=True, text=True, timeout=seconds, check=False, stdin=subprocess.DEVNULL
@@ -47,7 +50,10 @@ def play(
 def prepare(
     rack: Rack, playbooks: Sequence[str], host: str, values: dict[str, Any], workspace: Path
 ) -> tuple[list[str], dict[str, str]]:
-    """Make the workspace of a run; returns the command line that runs the playbooks in it, and its environment."""
+    """Make the workspace of a run; returns the command line that runs the playbooks in it, and its environment.
+
+    Nothing is in it of how the runner makes Ansible faster.
+    """
     workspace.mkdir(mode=0o700, parents=True)
     target = rack.inventory()[host]
     variables = {
