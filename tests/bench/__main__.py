@@ -112,8 +112,8 @@ def main() -> int:
         with Postgres(home, durable=True) as postgres:
             server = postgres.url("postgres")
             if "claims" in wanted:
-                sizes = [100, 1_000] if given.quick else [1_000, 10_000]
-                section("claims", partial(claims, server, hosts=sizes, clients=[1, 8], seconds=given.seconds, say=say))
+                sizes, clients = ([100, 1_000], [1, 8]) if given.quick else ([1_000, 10_000, 100_000], [1, 8, 32])
+                section("claims", partial(claims, server, hosts=sizes, clients=clients, seconds=given.seconds, say=say))
             if set(wanted) - {"claims"}:
                 say("\nStarting the rack and the stack …")
                 with stage(home, server) as on:

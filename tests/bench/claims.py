@@ -12,6 +12,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import psycopg
 
 from tests.harness.postgres import database
 
+WORKER = (sys.executable, "-m", "tests.bench.claims_worker")
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -44,16 +46,26 @@ class Figures:
         )
 
 
-def measure(server_url: str, *, hosts: int, clients: int, seconds: float, whole: bool = False) -> Figures:
-    """Seed a fresh database, let the clients claim, check the books, drop the database."""
-    with database(server_url, "pumasi_bench_claims") as url:
+def measured(
+    server_url: str, *, hosts: int, clients: Sequence[int], seconds: float, whole: bool = False
+) -> Iterator[Figures]:
+    """Fill a database with hosts, and for each number of clients let so many claim in a copy of it."""
+    pool = "pumasi_bench_pool"
+    with database(server_url, pool) as url:
+        seed = [*WORKER, "seed", str(hosts)]
+        subprocess.run(seed, env={**os.environ, "DATABASE_URL": url}, check=True, stdout=subprocess.DEVNULL)
+        for number in clients:
+            yield _measure(server_url, pool, hosts=hosts, clients=number, seconds=seconds, whole=whole)
+
+
+def _measure(server_url: str, pool: str, *, hosts: int, clients: int, seconds: float, whole: bool) -> Figures:
+    """Let the clients claim, check the books, drop the copy."""
+    with database(server_url, "pumasi_bench_claims", template=pool) as url:
         environment = {**os.environ, "DATABASE_URL": url}
-        worker = [sys.executable, "-m", "tests.bench.claims_worker"]
-        subprocess.run([*worker, "seed", str(hosts)], env=environment, check=True, stdout=subprocess.DEVNULL)
         kind = ["--whole"] if whole else []
         running = [
             subprocess.Popen(
-                [*worker, "claim", str(number), str(seconds), *kind], env=environment, text=True,
+                [*WORKER, "claim", str(number), str(seconds), *kind], env=environment, text=True,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             )
             for number in range(clients)
@@ -64,7 +76,7 @@ def measure(server_url: str, *, hosts: int, clients: int, seconds: float, whole:
             for client in running:
                 client.kill()
                 client.wait()
-        subprocess.run([*worker, "check"], env=environment, check=True)
+        subprocess.run([*WORKER, "check"], env=environment, check=True)
     claims = sum(result["claims"] for result in results)
     latencies = sorted(each for result in results for each in result["latencies"])
     elapsed = max(result["elapsed"] for result in results)
@@ -112,8 +124,8 @@ def _cpu_seconds(pid: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8])
-    parser.add_argument("--hosts", type=int, nargs="+", default=[1000, 10_000])
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--hosts", type=int, nargs="+", default=[1000, 10_000, 100_000])
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--whole", action="store_true", help="claim whole hosts instead of slices")
     options = parser.parse_args()
@@ -122,8 +134,10 @@ def main() -> None:
         parser.error("DATABASE_URL must name a PostgreSQL database; another one is made beside it and dropped again.")
     started = time.monotonic()
     for hosts in options.hosts:
-        for clients in options.clients:
-            print(measure(url, hosts=hosts, clients=clients, seconds=options.seconds, whole=options.whole), flush=True)
+        for figures in measured(
+            url, hosts=hosts, clients=options.clients, seconds=options.seconds, whole=options.whole
+        ):
+            print(figures, flush=True)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(f"took {time.monotonic() - started:.0f} s, {used.ru_utime + used.ru_stime:.0f} s of CPU in clients")
 

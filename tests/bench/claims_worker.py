@@ -6,6 +6,8 @@ import random
 import sys
 import time
 import uuid
+from datetime import timedelta
+from itertools import product
 
 import django
 
@@ -16,15 +18,19 @@ from django.core.management import call_command  # noqa: E402
 from django.db import connection, transaction  # noqa: E402
 
 from catalog.common.clock import now  # noqa: E402
+from catalog.common.isolation import Isolation  # noqa: E402
 from catalog.instances.models import ServiceInstance  # noqa: E402
 from catalog.instances.states import InstanceState  # noqa: E402
 from catalog.ipam.models import IPAddress, Prefix  # noqa: E402
 from catalog.ipam.services import claim_endpoint  # noqa: E402
-from catalog.offerings.models import Offering, OfferingVersion, Plan  # noqa: E402
+from catalog.leases.models import Lease  # noqa: E402
+from catalog.offerings.models import Offering, OfferingVersion, Plan, Publication  # noqa: E402
 from catalog.placement.errors import NoCapacity  # noqa: E402
+from catalog.placement.market import reprice  # noqa: E402
+from catalog.placement.members import Member  # noqa: E402
 from catalog.placement.models import Allocation, Holding  # noqa: E402
-from catalog.placement.services import place  # noqa: E402
-from catalog.pool.models import ANYONE, DISK_GB, MEMORY_MB, VCPU, Host, Inventory, Zone  # noqa: E402
+from catalog.placement.services import place_all  # noqa: E402
+from catalog.pool.models import ANYONE, DISK_GB, MEMORY_MB, VCPU, Host, Inventory, Trait, Zone  # noqa: E402
 from catalog.pool.states import HostState  # noqa: E402
 from catalog.quotas.books import drift  # noqa: E402
 from catalog.quotas.models import Quota  # noqa: E402
@@ -35,11 +41,12 @@ from catalog.tenancy.policy import system  # noqa: E402
 SIZE = {VCPU: 16, MEMORY_MB: 65536, DISK_GB: 1000}
 WANTED = {VCPU: 1, MEMORY_MB: 2048, DISK_GB: 20}
 TENANTS = 4
+TRAITS = {"nvme": 0.5, "gpu": 0.1, "nic100g": 0.3, "licensed": 0.2}
 BENCH = system("bench")
 
 
 def seed(hosts: int) -> None:
-    """Two zones; of every two hosts one is clean and one held by an affiliate, used by up to three quarters."""
+    """Two zones; of every two hosts one is clean and one held by an affiliate, used by up to three quarters for 60 days."""
     call_command("migrate", verbosity=0)
     at = now()
     draw = random.Random(hosts)
@@ -55,8 +62,26 @@ def seed(hosts: int) -> None:
         offering=offering, version=version, slug="slice", name_en="Slice", name_ko="조각", topology="slice",
         resources=WANTED, price_krw_month=0,
     )  # fmt: skip
+    for number, (traits, times) in enumerate(
+        product(([], ["nvme"], ["gpu"], ["nic100g", "nvme"], ["licensed"]), (1, 2, 4, 8))
+    ):
+        Plan.objects.create(
+            offering=offering, version=version, slug=f"other-{number}", name_en="Other", name_ko="다른 것", traits=traits,
+            resources={name: times * amount for name, amount in WANTED.items()}, publication=Publication.PUBLISHED,
+            topology="slice", price_krw_month=0,
+        )  # fmt: skip
+    known = [Trait.objects.create(name=name) for name in TRAITS]
     projects = [Project.objects.create(tenant=tenant, slug="bench", name="Bench") for tenant in tenants]
-    rows: dict[type, list[object]] = {Host: [], Inventory: [], IPAddress: [], ServiceInstance: [], Allocation: []}
+    has = Host.traits.through
+    rows: dict[type, list[object]] = {
+        Host: [],
+        Inventory: [],
+        IPAddress: [],
+        ServiceInstance: [],
+        Allocation: [],
+        Lease: [],
+        has: [],
+    }
     held = {(tenant.pk, zone.pk, name): 0 for tenant in tenants for zone in zones for name in SIZE}
     for number in range(hosts):
         side = number % 2
@@ -69,11 +94,14 @@ def seed(hosts: int) -> None:
         )  # fmt: skip
         share = draw.randint(1, 12) if tenant else 0
         rows[Host].append(host)
+        rows[has] += [has(host=host, trait=trait) for trait in known if draw.random() < TRAITS[trait.name]]
         rows[IPAddress].append(IPAddress(prefix=prefixes[side], address=address, host=host))
         if owner is not None and tenant is not None:
             instance = _instance(projects[owner], plan, f"seeded-{number}")
             instance.state = InstanceState.ACTIVE
             rows[ServiceInstance].append(instance)
+            ends = at + timedelta(hours=draw.randint(1, 1440))
+            rows[Lease].append(Lease(instance=instance, state_since=at, starts_at=at, ends_at=ends))
         for name, total in SIZE.items():
             rows[Inventory].append(
                 Inventory(
@@ -94,6 +122,9 @@ def seed(hosts: int) -> None:
     )
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
+    began = time.process_time()
+    reprice(at)
+    print(json.dumps({"pricing_cpu": time.process_time() - began}))
 
 
 def _instance(project: Project, plan: Plan, name: str) -> ServiceInstance:
@@ -107,7 +138,7 @@ def _instance(project: Project, plan: Plan, name: str) -> ServiceInstance:
 def claim(number: int, seconds: float, *, whole: bool) -> None:
     """Say ready, wait for the word, claim until the time is over, report."""
     project = list(Project.objects.select_related("tenant").order_by("tenant__slug"))[number % TENANTS]
-    plan = Plan.objects.get()
+    plan = Plan.objects.get(slug="slice")
     done, refused, latencies, count = 0, 0, [], 0
     with transaction.atomic():
         # A server that has been up for a minute is warm.
@@ -136,9 +167,10 @@ def _claim_once(project: Project, plan: Plan, name: str, *, whole: bool) -> None
     checked = check_and_lock(project.tenant, WANTED, now=now())
     instance = _instance(project, plan, name)
     instance.save(force_insert=True)
-    placed = place(
-        instance, resources=WANTED, traits=[], exclusive=whole, tenant=project.tenant, zone=None, now=now(), actor=BENCH
-    )
+    (placed,) = place_all(
+        instance, [Member(WANTED)], tenant=project.tenant, zone=None, until=now() + timedelta(days=30), now=now(), actor=BENCH,
+        isolation=Isolation.DEDICATED if whole else Isolation.AFFILIATE,
+    )  # fmt: skip
     borrow(instance, placed.amounts, zone=placed.host.zone_id, checked=checked, now=now())
     claim_endpoint(instance, placed.host, port_range=(20000, 29999), now=now())
 

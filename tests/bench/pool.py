@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from tests.bench.claims import measure
+from tests.bench.claims import measured
 from tests.bench.table import render
 
 HEAD = [
@@ -27,13 +27,13 @@ def claims(
     """For each size of the pool and each number of clients: claim for some seconds, then check the books."""
     rows = []
     for size in hosts:
-        for number in clients:
-            seen = measure(server_url, hosts=size, clients=number, seconds=seconds)
+        for seen in measured(server_url, hosts=size, clients=clients, seconds=seconds):
             rows.append(
                 [
-                    f"{size:,}", str(number), f"{seen.per_second:.0f}/s", f"{seen.client_cpu_ms + seen.server_cpu_ms:.1f} ms",
+                    f"{size:,}", str(seen.clients), f"{seen.per_second:.0f}/s",
+                    f"{seen.client_cpu_ms + seen.server_cpu_ms:.1f} ms",
                     f"{seen.server_cpu_ms:.1f} ms", f"{seen.p50_ms:.1f} ms", f"{seen.p95_ms:.1f} ms", f"{seen.claims:,}",
-                    ELSEWHERE.get((size, number), ""), BARS.get((size, number), ""),
+                    ELSEWHERE.get((size, seen.clients), ""), BARS.get((size, seen.clients), ""),
                 ]
             )  # fmt: skip
     say(render(HEAD, rows))
