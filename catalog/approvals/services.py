@@ -276,3 +276,22 @@ def remaining(request: Request, *, now: datetime) -> list[User]:
         for person in deciders.people(who, request.tenant_id, request.project_id, now=now)[:100]:
             found.setdefault(person.pk, person)
     return [person for pk, person in found.items() if pk not in out]
+
+
+def could_decide(actor: Actor, request: Request) -> bool:
+    """Whether the actor's roles let them decide on the present level or on a later one."""
+    whos = [*deciders.kinds(request), *(step.who for step in request.demanded[request.level :])]
+    return any(deciders.may(actor, who, request.tenant_id, request.project_id) for who in whos)
+
+
+def left_to_nobody(request: Request, *but: int, now: datetime) -> bool:
+    """Whether on the present level or on a later one nobody could decide but these people."""
+    out = _used(request) | _conflicts(request, now) | request.owners | set(but)
+    levels = [deciders.kinds(request), *([step.who] for step in request.demanded[request.level :])]
+    return not all(
+        any(
+            deciders.people(who, request.tenant_id, request.project_id, now=now).exclude(pk__in=out).exists()
+            for who in level
+        )
+        for level in levels
+    )

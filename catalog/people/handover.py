@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import QuerySet
 from knox.models import get_token_model
 
+from catalog.approvals import services as approvals
+from catalog.approvals.models import Request
 from catalog.audit.gate import Happening, append_events
 from catalog.audit.services import record
 from catalog.common.errors import Forbidden
@@ -18,8 +21,8 @@ from catalog.common.locks import lock, lock_all
 from catalog.instances.models import InstanceEvent, ServiceInstance
 from catalog.instances.states import InstanceState
 from catalog.mail import services as mail
+from catalog.orders.content import SUBJECT
 from catalog.orders.models import Order
-from catalog.orders.states import OrderState
 from catalog.people import letters, memberships
 from catalog.people.errors import (
     HandoverToSelf,
@@ -31,7 +34,6 @@ from catalog.people.errors import (
 )
 from catalog.tenancy.models import Membership, Project, Role, Tenant, User
 from catalog.tenancy.policy import Action, Actor, Grant, actor_for, can, covers, in_force, scope
-from catalog.tenancy.selectors import people_who
 
 _GONE = (InstanceState.DECOMMISSIONED, InstanceState.FAILED)
 
@@ -109,7 +111,7 @@ def plan(actor: Actor, leaver: User, successor: User, *, now: datetime) -> Plan:
         instances=instances,
         roles=roles,
         missing=_missing(successor, roles, instances, now),
-        decisions=[order for order in _pending(leaver, now) if not _others(order, leaver, now=now)],
+        decisions=_only_theirs(leaver, now),
         tokens=get_token_model().objects.filter(user=leaver).count(),
         now=now,
     )
@@ -134,34 +136,32 @@ def _missing(
     return missing
 
 
-def _pending(leaver: User, now: datetime) -> list[Order]:
-    """Orders that wait for an approval the leaver could give."""
-    decides = scope(actor_for(leaver, now=now), Action.APPROVE)
-    waiting = Order.objects.filter(state=OrderState.PENDING_APPROVAL).select_related("tenant", "project", "instance")
-    return list(decides.rows(waiting))
+def _only_theirs(leaver: User, now: datetime) -> list[Order]:
+    """Orders that wait for a decision, now or on a later level, which the leaver could make and nobody else."""
+    has = actor_for(leaver, now=now)
+    theirs = [
+        request.subject_id
+        for request in _waiting()
+        if approvals.could_decide(has, request) and approvals.left_to_nobody(request, leaver.pk, now=now)
+    ]
+    return list(Order.objects.filter(pk__in=theirs).order_by("created_at"))
 
 
-def _others(order: Order, *but: User, now: datetime) -> bool:
-    """Whether somebody else could decide on it."""
-    able = people_who(Action.APPROVE, order.tenant_id, order.project_id, now=now)
-    own = {order.requested_by_id, order.instance.responsible_id if order.instance else None}
-    out = {person.pk for person in but} | {each for each in own if each is not None}
-    return able.exclude(pk__in=out).exists()
+def _waiting() -> "QuerySet[Request]":
+    return Request.objects.filter(closed_at__isnull=True, subject_type=SUBJECT).select_related("instance")
 
 
 def _check_own(made: Plan) -> None:
     """No order may be left that only the successor could decide on, and whose own it would be."""
-    waiting = Order.objects.filter(state=OrderState.PENDING_APPROVAL).select_related("tenant", "project", "instance")
-    theirs = {order.pk: order for order in waiting.filter(instance__in=[row.pk for row in made.instances])}
-    theirs |= {order.pk: order for order in waiting.filter(requested_by=made.successor)}
-    theirs |= {order.pk: order for order in waiting.filter(instance__responsible=made.successor)}
     has = actor_for(made.successor, now=made.now)
     then = Actor(name=has.name, user_id=has.user_id, grants=has.grants | frozenset(made.missing))
+    taken_over = {row.pk for row in made.instances}
     stuck = [
-        order.name
-        for order in theirs.values()
-        if can(then, Action.APPROVE, order.tenant_id, order.project_id)
-        and not _others(order, made.leaver, made.successor, now=made.now)
+        request.title
+        for request in _waiting()
+        if (request.instance_id in taken_over or made.successor.pk in request.owners)
+        and approvals.could_decide(then, request)
+        and approvals.left_to_nobody(request, made.leaver.pk, made.successor.pk, now=made.now)
     ]
     if stuck:
         raise SuccessorApprovesOwn(fields={"successor": ", ".join(sorted(stuck))})

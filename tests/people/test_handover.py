@@ -9,6 +9,7 @@ from django.db import connection
 from django.test import Client
 from knox.models import get_token_model
 
+from catalog.approvals.models import ApprovalRule
 from catalog.audit.models import AuditEntry
 from catalog.common.errors import DomainError, Forbidden
 from catalog.instances.models import InstanceEvent, ServiceInstance
@@ -148,7 +149,7 @@ def test_a_successor_who_would_approve_their_own_is_refused(
     Caller(developer).post("/orders", wanted(plan="dedicated"))
     greta, order = acting(group_admin), Order.objects.get()
     said = refused(SuccessorApprovesOwn, greta, approver, developer, give_roles=True)
-    assert said.fields == {"successor": "loan-db"}
+    assert said.fields == {"successor": "loan-db (postgresql/dedicated, capital/loan)"}
     refused(SuccessorApprovesOwn, greta, developer, approver, give_roles=True)
     assert plan(greta, developer, UserFactory(username="hana"), now=NOW).missing_codes == ["developer @ capital"]
     # With somebody else to decide it goes, and the successor still may not decide on what is theirs now.
@@ -247,3 +248,16 @@ def test_two_administrators_at_once_hand_over_once(
     assert sorted(moved for _name, *moved in done) == [[0, 0], [1, 1]]
     winner = next(name for name, services, _roles in done if services)
     assert ServiceInstance.objects.get().responsible == User.objects.get(username=winner)
+
+
+@pytest.mark.usefixtures("approver", "loan")
+def test_a_decision_on_a_later_level_that_only_the_leaver_could_make_is_handed_over(
+    developer: User, dear_plan: Any, operator: User, group_admin: User
+) -> None:
+    levels = [{"who": Role.APPROVER, "people": 1}, {"who": Role.OPERATOR, "people": 1}]
+    ApprovalRule.objects.create(name="both sides", priority=1, steps=levels)
+    Caller(developer).post("/orders", wanted(plan="dedicated"))
+    greta, order, heir = acting(group_admin), Order.objects.get(), UserFactory(username="hana")
+    assert plan(greta, operator, heir, now=NOW).decisions == [order]
+    UserFactory(username="olga", roles=[(Role.OPERATOR, None)])
+    assert plan(greta, operator, heir, now=NOW).decisions == []
