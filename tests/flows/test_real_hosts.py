@@ -31,8 +31,9 @@ ECHO = """
         content: "{{ pumasi.parameters | to_json }}"
         dest: /tmp/parameters.json
         mode: "0600"
-    - name: Use one value as a word of a shell
-      ansible.builtin.shell: "printf %s {{ pumasi.word | quote }}"
+    - name: Use each value as a word of a shell
+      ansible.builtin.shell: "printf %s {{ item | quote }}"
+      loop: "{{ pumasi.words }}"
       register: word
       changed_when: false
     - name: Hand it back
@@ -41,7 +42,7 @@ ECHO = """
           pumasi_outputs:
             parameters: "{{ shown.stdout | from_json }}"
             controller: "{{ pumasi.parameters }}"
-            word: "{{ word.stdout }}"
+            words: "{{ word.results | map(attribute='stdout') }}"
         per_host: false
 """
 
@@ -88,28 +89,28 @@ def test_objects_shaped_like_ansibles_own_end_the_run_and_run_nothing(
         playbook(tmp_path, ECHO, hosts="target"),
         login=login,
         ssh_key=flow_rack.private_key,
-        values={"parameters": {"value": attacks(mark)[name]}, "word": ""},
+        values={"parameters": {"value": attacks(mark)[name]}, "words": []},
     )
     assert (result.status, result.task) == (Status.FAILED, "Show what arrived on the host")
     assert flow_rack.ssh(HOST, f"ls {mark} 2>/dev/null || echo none").strip() == "none"
     assert not Path(mark).exists()
 
 
-@pytest.mark.parametrize("name", sorted(set(attacks("")) - set(REFUSED)))
-def test_user_values_arrive_literally_and_run_nothing(flow_rack: Rack, login: Login, tmp_path: Path, name: str) -> None:
-    mark = f"/tmp/pwned-{os.getpid()}-{name}"
-    value = attacks(mark)[name]
-    word = value if isinstance(value, str) and len(value) < 1000 else json.dumps(value)[:1000]
+def test_user_values_arrive_literally_and_run_nothing(flow_rack: Rack, login: Login, tmp_path: Path) -> None:
+    mark = f"/tmp/pwned-{os.getpid()}"
+    values = {name: value for name, value in attacks(mark).items() if name not in REFUSED}
+    texts = (value if isinstance(value, str) else json.dumps(value) for value in values.values())
+    words = [text[:1000] for text in texts]
     result = play(
         playbook(tmp_path, ECHO, hosts="target"),
         login=login,
         ssh_key=flow_rack.private_key,
-        values={"parameters": {"value": value}, "word": word},
+        values={"parameters": values, "words": words},
     )
     assert result.ok, result
-    assert result.outputs == {"parameters": {"value": value}, "controller": {"value": value}, "word": word}
+    assert result.outputs == {"parameters": values, "controller": values, "words": words}
     on_host = flow_rack.ssh(HOST, f"cat /tmp/parameters.json; rm /tmp/parameters.json; ls {mark} 2>/dev/null || true")
-    assert json.loads(on_host) == {"value": value}
+    assert json.loads(on_host) == values
     assert not Path(mark).exists()
 
 
