@@ -58,6 +58,7 @@ class Engine:
             shutil.copyfile(template, self.database)
         else:
             self.run("manage.py", "migrate", "--verbosity", "0")
+        templates.use_prefect(self.home / "prefect")
         try:
             self._serve()
             self.run("-m", "flows.deploy", "--zone", "zone-a")

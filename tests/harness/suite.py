@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from catalog.stack import bootstrap
 from tests.harness import templates
@@ -22,8 +23,12 @@ SETTINGS = ("PUMASI_", "PREFECT_", "RACK_", "DATABASE_URL", "REDIS_URL", "DJANGO
 WITHOUT_HOSTS = "not rack and not stack and not postgresql"
 OTHERWISE_CHECKED = "tests/architecture"
 """The linters and the rules of the house say the same on every database."""
-WORKERS = "4"
+WORKERS = 4
 """Twice the cores of a small machine: tests of hosts wait more than they compute."""
+COMPUTING = 2
+"""Workers of tests without hosts, beside those."""
+WHOLE_STACK = "tests/e2e"
+"""A stack computes also while its tests wait, so these go first, and it is gone before the other tests of hosts begin."""
 
 
 def say(text: str) -> None:
@@ -62,9 +67,11 @@ class Suite:
         self.running.append(process)
         return process
 
-    def pytest(self, *words: str, log: Path | None = None, **more: str) -> "subprocess.Popen[bytes]":
+    def pytest(
+        self, *words: str, workers: int = WORKERS, log: Path | None = None, **more: str
+    ) -> "subprocess.Popen[bytes]":
         """Start pytest with tests side by side."""
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.harness.grouping", "-n", WORKERS]
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.harness.grouping", "-n", str(workers)]
         return self.start([*command, "--dist", "loadgroup", "--no-loadscope-reorder", *words], log=log, **more)
 
     def end(self) -> None:
@@ -77,10 +84,15 @@ class Suite:
             process.wait()
 
 
-def without_hosts(suite: Suite, *words: str, log: Path | None = None) -> "subprocess.Popen[bytes]":
+def without_hosts(suite: Suite, *words: str, **how: Any) -> "subprocess.Popen[bytes]":
     """Start the linters, and every test that needs neither root nor hosts, on SQLite, unless ``words`` choose."""
     template = templates.sqlite_template(bootstrap.test_directory(), environment())
-    return suite.pytest("-m", WITHOUT_HOSTS, *words, log=log, **{templates.VARIABLE: template})
+    made = {templates.VARIABLE: template, templates.PREFECT: _prefect()}
+    return suite.pytest("-m", WITHOUT_HOSTS, *words, **how, **made)
+
+
+def _prefect() -> str:
+    return templates.prefect_template(bootstrap.test_directory(), environment())
 
 
 def check(suite: Suite) -> int:
@@ -94,7 +106,7 @@ def everything(suite: Suite) -> int:
     Tests of hosts mostly wait, those without hosts compute: so both run at once, and hosts, which have deadlines, go first.
     """
     log = bootstrap.test_directory() / "without-hosts.log"
-    computing = without_hosts(suite, "--without-pages", log=log)
+    computing = without_hosts(suite, "--without-pages", log=log, workers=COMPUTING)
     failed = on_postgresql(suite, "-m", "not long", "--another-database")
     failed = computing.wait() or failed
     say("\n== on SQLite, without hosts ==")
@@ -114,8 +126,15 @@ def on_postgresql(suite: Suite, *words: str) -> int:
         say("\n== on PostgreSQL, with real hosts and whole stacks ==")
         url = postgres.url("pumasi")
         template = templates.postgresql_template(url, environment())
-        more = {"DATABASE_URL": url, templates.VARIABLE: template, "RACK_IMAGE": str(rack / "image")}
-        return suite.pytest(f"--ignore={OTHERWISE_CHECKED}", *words, **more).wait()
+        more = {
+            "DATABASE_URL": url,
+            templates.VARIABLE: template,
+            templates.PREFECT: _prefect(),
+            "RACK_IMAGE": str(rack / "image"),
+        }
+        failed = suite.pytest(WHOLE_STACK, *words, workers=0, **more).wait()
+        rest = [f"--ignore={OTHERWISE_CHECKED}", f"--ignore={WHOLE_STACK}"]
+        return suite.pytest(*rest, *words, **more).wait() or failed
 
 
 def main() -> int:

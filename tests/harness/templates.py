@@ -14,6 +14,10 @@ from catalog.stack import bootstrap
 VARIABLE = "PUMASI_TEST_TEMPLATE"
 """Names the template: the path of an SQLite file, or a database of the server that ``DATABASE_URL`` names."""
 
+PREFECT = "PUMASI_TEST_PREFECT"
+"""Names an SQLite file with the tables of a Prefect server, which otherwise takes ten seconds to make its own."""
+
+PREFECT_FILE = "prefect.db"
 _ON_POSTGRESQL = "pumasi_template"
 
 
@@ -31,6 +35,24 @@ def postgresql_template(url: str, environment: Mapping[str, str]) -> str:
         connection.execute(f"CREATE DATABASE {_ON_POSTGRESQL}")
     _migrate(f"{server}/{_ON_POSTGRESQL}", environment)
     return _ON_POSTGRESQL
+
+
+def prefect_template(directory: Path, environment: Mapping[str, str]) -> str:
+    """Make an SQLite file with all tables of a Prefect server, once a run; returns its path, for :data:`PREFECT`."""
+    home = directory / "prefect"
+    path = home / PREFECT_FILE
+    if not path.exists():
+        words = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "--yes"]
+        given = {**environment, "PREFECT_HOME": str(home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+        subprocess.run(words, cwd=bootstrap.ROOT, env=given, check=True, stdout=subprocess.DEVNULL)
+    return str(path)
+
+
+def use_prefect(home: Path) -> None:
+    """Let the Prefect server of this home begin with all tables, where the run made any."""
+    if template := os.environ.get(PREFECT, ""):
+        home.mkdir(exist_ok=True)
+        shutil.copyfile(template, home / PREFECT_FILE)
 
 
 def _migrate(url: str, environment: Mapping[str, str]) -> None:
