@@ -260,12 +260,10 @@ def test_cancelling_ends_every_process_and_removes_the_workspace(tmp_path: Path)
 
 def test_the_deadline_stops_a_run(tmp_path: Path) -> None:
     run_id = new_run()
-
-    def clock() -> float:
-        """The time is over the moment the playbook is in the midst of its work."""
-        return 3.0 if len(marked(run_id)) >= 5 else 0.0
-
-    result = play(playbook(tmp_path, STUBBORN), run_id=run_id, seconds=3, clock=clock)
+    # The time is over the moment the playbook is in the midst of its work.
+    result = play(
+        playbook(tmp_path, STUBBORN), run_id=run_id, seconds=3, clock=lambda: 3.0 * (len(marked(run_id)) >= 5)
+    )
     assert (result.status, result.task) == (Status.TIMEOUT, "Hold on to everything")
     assert nothing_left(run_id)
 
