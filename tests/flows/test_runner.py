@@ -268,13 +268,6 @@ def test_the_deadline_stops_a_run(tmp_path: Path) -> None:
     assert nothing_left(run_id)
 
 
-def test_a_run_past_its_deadline_is_not_begun(tmp_path: Path) -> None:
-    touched = tmp_path / "touched"
-    path = playbook(tmp_path, f"    - ansible.builtin.file: {{path: {touched}, state: touch}}\n")
-    assert play(path, seconds=-1).status is Status.TIMEOUT
-    assert not touched.exists()
-
-
 def test_an_exception_in_the_waiting_thread_leaves_nothing_behind(tmp_path: Path) -> None:
     """As when Prefect's signal handler raises in the main thread."""
     run_id = new_run()

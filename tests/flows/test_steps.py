@@ -32,3 +32,10 @@ def test_no_playbook_follows_one_that_failed(tmp_path: Path) -> None:
     assert (result.status, result.step, result.task) == (Status.FAILED, "provision", "Fall")
     assert seen.told() == [("Fall", "started"), ("Fall", "failed")]
     assert [entry.data["phase"] for _, entry in seen.entries if entry.kind == "phase"] == ["provision"]
+
+
+def test_a_run_past_its_deadline_is_not_begun(tmp_path: Path) -> None:
+    touched = tmp_path / "touched"
+    path = playbook(tmp_path, f"    - ansible.builtin.file: {{path: {touched}, state: touch}}\n")
+    assert play(path, seconds=-1).status is Status.TIMEOUT
+    assert not touched.exists()
