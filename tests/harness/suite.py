@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -28,7 +28,7 @@ WORKERS = 4
 COMPUTING = 2
 """Workers of tests without hosts, beside those."""
 WHOLE_STACK = "tests/e2e"
-"""A stack computes also while its tests wait, so these go first, and it is gone before the other tests of hosts begin."""
+"""A stack computes also while its tests wait. So these go first and alone, and it is gone before all others begin."""
 
 
 def say(text: str) -> None:
@@ -106,16 +106,23 @@ def everything(suite: Suite) -> int:
     Tests of hosts mostly wait, those without hosts compute: so both run at once, and hosts, which have deadlines, go first.
     """
     log = bootstrap.test_directory() / "without-hosts.log"
-    computing = without_hosts(suite, "--without-pages", log=log, workers=COMPUTING)
-    failed = on_postgresql(suite, "-m", "not long", "--another-database")
-    failed = computing.wait() or failed
+    computing: list[subprocess.Popen[bytes]] = []
+
+    def compute() -> None:
+        computing.append(without_hosts(suite, "--without-pages", log=log, workers=COMPUTING))
+
+    failed = on_postgresql(suite, "-m", "not long", "--another-database", meanwhile=compute)
+    failed = max([process.wait() for process in computing], default=1) or failed
     say("\n== on SQLite, without hosts ==")
     say(log.read_text(encoding="utf-8", errors="replace"))
     return failed
 
 
-def on_postgresql(suite: Suite, *words: str) -> int:
-    """Tests on PostgreSQL with real hosts: every test there is, unless ``words`` choose."""
+def on_postgresql(suite: Suite, *words: str, meanwhile: Callable[[], None] = lambda: None) -> int:
+    """Tests on PostgreSQL with real hosts: every test there is, unless ``words`` choose.
+
+    :param meanwhile: starts what runs beside all of them but those of the whole stack.
+    """
     rack = bootstrap.STATE / "rack"
     if not (rack / "image" / "digest").exists():
         image = suite.start([str(bootstrap.RACK / "rack"), "image"], RACK_STATE=str(rack))
@@ -133,6 +140,7 @@ def on_postgresql(suite: Suite, *words: str) -> int:
             "RACK_IMAGE": str(rack / "image"),
         }
         failed = suite.pytest(WHOLE_STACK, *words, workers=0, **more).wait()
+        meanwhile()
         rest = [f"--ignore={OTHERWISE_CHECKED}", f"--ignore={WHOLE_STACK}"]
         return suite.pytest(*rest, *words, **more).wait() or failed
 
