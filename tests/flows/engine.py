@@ -17,6 +17,8 @@ from tests.flows.plays import PLAYBOOKS, until
 from tests.harness import templates
 
 REPO = PLAYBOOKS.parent
+PATIENCE = 600
+"""Seconds after which something that comes up by itself counts as stuck, also where other tests compute beside it."""
 
 
 class Engine:
@@ -76,7 +78,7 @@ class Engine:
         words = ["-m", "flows.server", "--host", "127.0.0.1", "--port", str(self.port)]
         self._server = self.start(*words, log="server")
         with self.prefect() as prefect:
-            assert until(prefect.healthy, 240), self.log("server")
+            assert until(prefect.healthy, PATIENCE), self.log("server")
 
     def restart_server(self) -> None:
         """kill -9 the server, and start it again."""
@@ -100,7 +102,7 @@ class Engine:
         """Start a worker of zone-a; returns when it says that it has started."""
         before = self.log("worker").count("worker ready")
         process = self.start("-m", "flows.worker", "--zone", "zone-a", *arguments, log="worker")
-        assert until(lambda: self.log("worker").count("worker ready") > before, 90), self.log("worker")
+        assert until(lambda: self.log("worker").count("worker ready") > before, PATIENCE), self.log("worker")
         self.current_worker = process
         return process
 
@@ -130,7 +132,7 @@ class Engine:
     def run(self, *arguments: str) -> str:
         done = subprocess.run(
             [sys.executable, *arguments], cwd=REPO, env=self.environment, capture_output=True, text=True, check=False,
-            timeout=180, stdin=subprocess.DEVNULL,
+            timeout=PATIENCE, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return done.stdout

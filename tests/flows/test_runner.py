@@ -293,7 +293,7 @@ def killed(tmp_path: Path) -> str:
     flow = subprocess.Popen(
         [sys.executable, "-c", code, playbook(tmp_path, STUBBORN), run_id], cwd=REPO, start_new_session=True
     )
-    assert until(lambda: len(marked(run_id)) >= 5, 30)
+    assert until(lambda: len(marked(run_id)) >= 5, 300)
     flow.send_signal(signal.SIGKILL)
     flow.wait()
     return run_id
