@@ -7,7 +7,7 @@ import pytest
 FOLDERS_WITH_HOSTS = ("rack", "playbooks", "flows", "e2e", "stack")
 """Each keeps its own hosts for as long as its worker lives, so its tests stay together."""
 
-LONGEST = ("e2e", "playbooks", "flows", "rack", "stack", "architecture", "dispatch", "web")
+LONGEST = ("e2e", "playbooks", "flows", "rack", "stack", "architecture", "dispatch")
 """What takes longest begins first, so that at the end no worker has much left while the others have nothing."""
 
 FACES = ("web", "api", "admin")
@@ -52,9 +52,18 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The longest first; and leave out what says the same on every database, if only another one is asked about."""
+    """The longest first; and leave out what says the same on every database, if only another one is asked about.
+
+    A worker that has started a browser has an event loop running for the rest of its life, in which nothing else can be awaited: so
+    pages in a browser come last.
+    """
     places = {folder: place for place, folder in enumerate(LONGEST)}
-    items.sort(key=lambda item: (not _needs_hosts(item), places.get(_folder(item), len(places))))
+
+    def place(item: pytest.Item) -> tuple[bool, bool, int]:
+        in_a_browser = "browser" in getattr(item, "fixturenames", ())
+        return in_a_browser, not _needs_hosts(item), places.get(_folder(item), len(places))
+
+    items.sort(key=place)
     if config.getoption("--another-database"):
         kept = [item for item in items if _needs_hosts(item) or _asks_a_database(item)]
     elif config.getoption("--without-pages"):
