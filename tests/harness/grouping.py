@@ -54,8 +54,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The longest first; and leave out what says the same on every database, if only another one is asked about.
 
-    A worker that has started a browser has an event loop running for the rest of its life, in which nothing else can be awaited: so
-    pages in a browser come last.
+    A worker that has started a browser has an event loop running for the rest of its life, and nothing else can be awaited in
+    it: so pages in a browser come last.
     """
     places = {folder: place for place, folder in enumerate(LONGEST)}
 
