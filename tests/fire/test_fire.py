@@ -23,7 +23,8 @@ from tests.fire import HOSTS, KEPT, PLANS, REFUSALS, ZONES
 from tests.harness import templates
 from tests.harness.postgres import database
 
-pytestmark = pytest.mark.postgresql
+# One after the other: 32 clients at a time are enough, and their database has one name.
+pytestmark = [pytest.mark.postgresql, pytest.mark.xdist_group("fire")]
 
 PROCESSES, THREADS, TURNS = 4, 8, 15
 SHORT, MINUTE = 0.0, pytest.param(60.0, marks=pytest.mark.long)
