@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError, close_old_connections, connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
 
 from catalog.common.isolation import Isolation
 from catalog.instances.models import ServiceInstance
 from catalog.ipam.models import Endpoint
 from catalog.ipam.services import claim_endpoint, claim_endpoints, release_endpoints
+from catalog.placement.claiming import add_holdings
 from catalog.placement.errors import NoCapacity
 from catalog.placement.members import Member, Spread
 from catalog.placement.models import Allocation, Holding
@@ -324,3 +326,17 @@ def test_a_client_killed_in_the_middle_leaves_nothing(instances: list[ServiceIns
     said: list[Any] = [claim(instance) for instance in instances[:8:4]]
     assert said == ["placed", "placed"]
     assert drift() == []
+
+
+def test_holdings_are_all_there_before_the_first_is_locked() -> None:
+    """Else who locked some of them, and then one that was made meanwhile, would lock out of order: a deadlock under fire."""
+    project, known, new = ProjectFactory(), ZoneFactory(), ZoneFactory()
+    with transaction.atomic():
+        add_holdings(project.tenant, {(VCPU, known.pk): 1})
+    with CaptureQueriesContext(connection) as asked, transaction.atomic():
+        add_holdings(project.tenant, {(VCPU, new.pk): 2, (VCPU, known.pk): 1})
+    told = [query["sql"] for query in asked if "placement_holding" in query["sql"]]
+    made, locked = ([n for n, sql in enumerate(told) if word in sql] for word in ("INSERT INTO", "FOR NO KEY UPDATE"))
+    assert (len(made), len(locked)) == (1, 1)
+    assert made < locked
+    assert dict(Holding.objects.values_list("zone", "used")) == {known.pk: 2, new.pk: 2}
