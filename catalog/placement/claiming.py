@@ -231,8 +231,8 @@ def add_holdings(tenant: Tenant, amounts: Mapping[tuple[str, uuid.UUID], int]) -
     The rows of all zones are locked: whoever reads afterwards what the tenant holds of a class reads it as it will be committed.
     """
     rows = Holding.objects.filter(tenant=tenant, resource_class__in={name for name, _ in amounts})
-    # Missing rows come before any is locked. Who locked some, and saw only then that others had been made, would lock those out of
-    # the order of their keys, and wait for somebody who keeps to it.
+    # Missing rows come before any is locked. Who locked some, and saw only then that others had been made, would lock those out
+    # of the order of their keys, and wait for somebody who keeps to it.
     if not amounts.keys() <= set(rows.values_list("resource_class", "zone")):
         Holding.objects.bulk_create(
             (Holding(tenant=tenant, resource_class=name, zone_id=zone) for name, zone in sorted(amounts)),
