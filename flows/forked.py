@@ -144,8 +144,7 @@ class ForkStarter:
         )
         await anyio.to_thread.run_sync(process.start)
         assert process.pid is not None  # a started process has one
-        # A forked process has the interface of a spawned one.
-        handle = ProcessHandle(process, termination_scope=create_isolated_termination_scope(process.pid))
+        handle = ProcessHandle(process, termination_scope=create_isolated_termination_scope(process.pid))  # type: ignore[arg-type]  # a forked process has the interface of a spawned one
         task_status.started(handle)
         await anyio.to_thread.run_sync(process.join, abandon_on_cancel=True)
 

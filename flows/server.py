@@ -49,7 +49,7 @@ def wait_less() -> None:
         cursor.execute(f"PRAGMA busy_timeout = {1000 * BUSY_SECONDS}")
         cursor.close()
 
-    AioSqliteConfiguration.setup_sqlite = setup
+    AioSqliteConfiguration.setup_sqlite = setup  # type: ignore[method-assign]  # Prefect has no setting for it
 
 
 if __name__ == "__main__":

@@ -278,20 +278,24 @@ def remaining(request: Request, *, now: datetime) -> list[User]:
     return [person for pk, person in found.items() if pk not in out]
 
 
+def _levels_left(request: Request) -> list[list[str]]:
+    """For the present level and each later one, the kinds of people who may decide on it."""
+    return [deciders.kinds(request), *([step.who] for step in request.demanded[request.level :])]
+
+
 def could_decide(actor: Actor, request: Request) -> bool:
     """Whether the actor's roles let them decide on the present level or on a later one."""
-    whos = [*deciders.kinds(request), *(step.who for step in request.demanded[request.level :])]
-    return any(deciders.may(actor, who, request.tenant_id, request.project_id) for who in whos)
+    place = request.tenant_id, request.project_id
+    return any(deciders.may(actor, who, *place) for level in _levels_left(request) for who in level)
 
 
 def left_to_nobody(request: Request, *but: int, now: datetime) -> bool:
     """Whether on the present level or on a later one nobody could decide but these people."""
     out = _used(request) | _conflicts(request, now) | request.owners | set(but)
-    levels = [deciders.kinds(request), *([step.who] for step in request.demanded[request.level :])]
     return not all(
         any(
             deciders.people(who, request.tenant_id, request.project_id, now=now).exclude(pk__in=out).exists()
             for who in level
         )
-        for level in levels
+        for level in _levels_left(request)
     )

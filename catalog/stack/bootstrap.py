@@ -145,7 +145,7 @@ def nothing_starts() -> Iterator[None]:
     for path in made:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(texts[path], encoding="utf-8")
-        path.chmod(0o755)
+        path.chmod(0o755 if path == POLICY else 0o644)
     try:
         yield
     finally:

@@ -1,7 +1,7 @@
 """Modules as Ansible packs them, kept between runs.
 
 Ansible sends a module packed with everything that it imports. To pack one takes about half a second of computing, more than most
-tasks need, and Ansible forgets its packages (``ansiblballz_cache``) at the end of every run. What is in one depends on sources
+tasks need, and Ansible forgets its packages (``ansiballz_cache``) at the end of every run. What is in one depends on sources
 alone, never on values of a run, so here a run finds those of the runs before it.
 """
 

@@ -92,7 +92,7 @@ def new_run(attempt: int = 1) -> str:
     return f"{uuid.uuid4()}:{attempt}"
 
 
-def until(condition: Callable[[], bool], seconds: float = 60) -> bool:
+def until(condition: Callable[[], bool], seconds: float = 15) -> bool:
     """Whether the condition came true in time."""
     end = time.monotonic() + seconds
     while not condition():

@@ -22,7 +22,7 @@ from prefect.workers.process import ProcessWorker
 
 from catalog.dispatch.errors import PrefectUnavailable
 from flows.forked import FLOWS, ForkWorker, flow_of
-from tests.flows.engine import PATIENCE, Engine
+from tests.flows.engine import Engine
 from tests.flows.plays import until
 
 
@@ -148,14 +148,14 @@ def test_runs_are_forked_quickly_and_end(engine: Engine) -> None:
     """Prints how long it took from the request to the first line of flow code, and what a run cost."""
     worker = engine.worker()
     ready = [start(engine)]
-    assert until(lambda: state_of(engine, ready[0]) == "COMPLETED", PATIENCE), engine.log("worker")
+    assert until(lambda: state_of(engine, ready[0]) == "COMPLETED", 60), engine.log("worker")
     asked: dict[str, float] = {}
     before = os.times()
     for _ in range(10):
         at = time.time()
         run = start(engine)
         asked[str(run)] = at
-        assert until(lambda run=run: state_of(engine, run) == "COMPLETED", PATIENCE), engine.log("worker")  # type: ignore[misc]
+        assert until(lambda run=run: state_of(engine, run) == "COMPLETED", 60), engine.log("worker")  # type: ignore[misc]
     lines = {line["flow_run_id"]: line for line in engine.lines("attempt begins") if line.get("flow_run_id") in asked}
     assert set(lines) == set(asked)
     delays = sorted(datetime.fromisoformat(lines[run]["timestamp"]).timestamp() - at for run, at in asked.items())
@@ -181,23 +181,23 @@ def test_a_run_asked_for_while_no_worker_is_there_waits_for_one(engine: Engine) 
     run = start(engine)
     assert state_of(engine, run) == "SCHEDULED"
     worker = engine.worker()
-    assert until(lambda: state_of(engine, run) == "COMPLETED", PATIENCE), engine.log("worker")
+    assert until(lambda: state_of(engine, run) == "COMPLETED", 60), engine.log("worker")
     assert engine.stop(worker, signal.SIGINT) == 0
 
 
 def test_a_zone_is_silent_once_its_worker_was_killed_and_its_runs_go_on_with_the_next(engine: Engine) -> None:
     engine.scene("found", subnet="10.99.9", rack="/nonexistent")
     engine.worker()
-    assert until(lambda: engine.scene("look")["worker"] == "live", PATIENCE), engine.log("worker")
+    assert until(lambda: engine.scene("look")["worker"] == "live", 60), engine.log("worker")
     assert engine.scene("look")["zone_says"] is None
     engine.kill_worker()
-    assert until(lambda: engine.scene("look")["worker"] == "silent", PATIENCE)
+    assert until(lambda: engine.scene("look")["worker"] == "silent", 120)
     assert engine.scene("look")["zone_says"].endswith("부터 존의 워커가 응답하지 않습니다."), "scenes speak Korean"
     run = start(engine)
     assert state_of(engine, run) == "SCHEDULED"
     worker = engine.worker()
-    assert until(lambda: state_of(engine, run) == "COMPLETED", PATIENCE), engine.log("worker")
-    assert until(lambda: engine.scene("look")["worker"] == "live", PATIENCE)
+    assert until(lambda: state_of(engine, run) == "COMPLETED", 60), engine.log("worker")
+    assert until(lambda: engine.scene("look")["worker"] == "live", 60)
     assert engine.stop(worker) == 0
 
 

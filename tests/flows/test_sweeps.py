@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from catalog.dispatch.errors import PrefectUnavailable
-from tests.flows.engine import PATIENCE, Engine
+from tests.flows.engine import Engine
 from tests.flows.plays import until
 
 
@@ -32,7 +32,7 @@ def states(engine: Engine) -> Counter[str]:
             return False
         return True
 
-    assert until(answered, PATIENCE), engine.log("server")
+    assert until(answered, 60), engine.log("server")
     return Counter(
         run["state_type"]
         for run in runs
@@ -42,14 +42,14 @@ def states(engine: Engine) -> Counter[str]:
 
 def test_sweeps_go_on_after_worker_and_server_were_killed(engine: Engine) -> None:
     engine.worker()
-    assert until(lambda: states(engine)["COMPLETED"] >= 2, PATIENCE), engine.log("worker")
+    assert until(lambda: states(engine)["COMPLETED"] >= 2, 90), engine.log("worker")
     engine.kill_worker()
     before = states(engine)
     # What became due meanwhile is one look's work, not many.
-    assert until(lambda: states(engine)["SCHEDULED"] >= before["SCHEDULED"] + 4, PATIENCE)
+    assert until(lambda: states(engine)["SCHEDULED"] >= before["SCHEDULED"] + 4, 60)
     engine.worker()
-    assert until(lambda: states(engine)["CANCELLED"] >= before["CANCELLED"] + 3, PATIENCE), states(engine)
+    assert until(lambda: states(engine)["CANCELLED"] >= before["CANCELLED"] + 3, 60), states(engine)
 
     engine.restart_server()
     done = states(engine)["COMPLETED"]
-    assert until(lambda: states(engine)["COMPLETED"] >= done + 2, PATIENCE), states(engine)
+    assert until(lambda: states(engine)["COMPLETED"] >= done + 2, 120), states(engine)

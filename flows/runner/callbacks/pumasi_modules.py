@@ -27,6 +27,7 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
         """Once for each playbook; the first makes the link."""
+        # ``flows.runner.modules.VARIABLE``: Ansible's process does not find our packages.
         place = Path(constants.DEFAULT_LOCAL_TMP) / "ansiballz_cache"
         if (kept := os.environ.get("PUMASI_MODULES")) and not place.exists():
             place.symlink_to(kept, target_is_directory=True)
