@@ -7,15 +7,19 @@ Fallback without Prefect's private modules: deploy with ``python -m flows.deploy
 ``flows``. It does the same, about four seconds later per run.
 
 SIGTERM and SIGINT end it in order: runs under way are told to stop, report that they were interrupted, and are taken up again by
-the next worker. After a kill -9 the runs go on; what is left of runs that died as well is ended when a worker starts.
+the next worker. What has not stopped after ``STOP_SECONDS`` is ended by force: with Prefect away, a run would try for over a minute
+to tell it. After a kill -9 the runs go on; what is left of runs that died as well is ended when a worker starts.
 """
 
 import argparse
 import asyncio
+import contextlib
+import multiprocessing
 import os
 import signal
 import socket
 import sys
+import threading
 
 import structlog
 from django.conf import settings
@@ -26,6 +30,9 @@ from flows.runner.leftovers import reap_orphans
 from flows.runner.workspace import root
 
 log = structlog.get_logger(__name__)
+
+STOP_SECONDS = 12.0
+"""Less than what starts a worker waits before it ends it by force (``catalog.stack.parts``)."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,10 +58,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 async def _work(zone: str, limit: int | None) -> None:
-    """Serve the pool. SIGTERM cancels this task, so that Prefect's own order of shutting down is kept."""
+    """Serve the pool. A signal cancels this task, so that Prefect's own order of shutting down is kept."""
     task = asyncio.current_task()
     assert task is not None  # called by asyncio.run
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+
+    def stop() -> None:
+        force = threading.Timer(STOP_SECONDS, end_runs)
+        force.daemon = True
+        force.start()
+        task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
     worker = ForkWorker(
         work_pool_name=zone,
         name=f"{socket.gethostname()}-{os.getpid()}",
@@ -69,6 +84,16 @@ async def _work(zone: str, limit: int | None) -> None:
             )
     except asyncio.CancelledError:
         log.info("worker stops")
+
+
+def end_runs() -> None:
+    """End every run of this worker by force, each with what it started in its process group."""
+    for process in multiprocessing.active_children():
+        log.warning("run ended by force", pid=process.pid)
+        assert process.pid is not None  # they have started
+        with contextlib.suppress(ProcessLookupError):  # it has no group of its own before its first line
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
 
 
 if __name__ == "__main__":

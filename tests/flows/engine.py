@@ -1,5 +1,6 @@
 """A real Prefect server with our worker and a database of their own, for tests."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -7,7 +8,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,8 @@ class Engine:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in reversed(self._started):
+        # Workers first, as in a stack: they still have something to say to the server.
+        for process in sorted(reversed(self._started), key=lambda process: process is self._server):
             self.stop(process)
 
     def _serve(self) -> None:
@@ -117,6 +118,14 @@ class Engine:
         assert f"PREFECT_HOME={self.home / 'prefect'}".encode() in environment.split(b"\0")
         os.kill(pid, signal.SIGKILL)
 
+    def forked(self) -> list[int]:
+        """The runs of the current worker at this moment: what its fork server has forked."""
+        parents: dict[int, int] = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+                parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+        return [pid for pid, parent in parents.items() if parents.get(parent) == self.current_worker.pid]
+
     def stop(self, process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> int:
         """Send a signal and wait for the end; the exit code. Killed if it does not end."""
         if process.poll() is None:
@@ -146,7 +155,7 @@ class Engine:
 
     def ask(self, question: str, *values: Any) -> list[tuple[Any, ...]]:
         """Rows from the database."""
-        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=30)) as connection:
+        with contextlib.closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=30)) as connection:
             return list(connection.execute(question, values))
 
     def state(self, table: str, key: str) -> str:

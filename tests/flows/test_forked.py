@@ -177,6 +177,20 @@ def test_a_worker_started_with_sigint_ignored_still_ends_when_told(engine: Engin
     assert engine.stop(worker, signal.SIGTERM) == 0
 
 
+def test_a_worker_told_to_stop_does_not_wait_for_a_run_that_hangs(engine: Engine) -> None:
+    """Found when Prefect was gone: its runs tried for 78 s to tell it that they end."""
+    worker = engine.worker()
+    for _ in range(5):
+        start(engine)
+    assert until(lambda: bool(engine.forked()), 60), engine.log("worker")
+    hanging = set(engine.forked())
+    for run in hanging:
+        os.kill(run, signal.SIGSTOP)
+    assert engine.stop(worker) == 0
+    assert {run for run in hanging if Path(f"/proc/{run}").exists()} == set()
+    assert {line["pid"] for line in engine.lines("run ended by force")} >= hanging
+
+
 def test_a_run_asked_for_while_no_worker_is_there_waits_for_one(engine: Engine) -> None:
     run = start(engine)
     assert state_of(engine, run) == "SCHEDULED"
