@@ -7,8 +7,8 @@ Fallback without Prefect's private modules: deploy with ``python -m flows.deploy
 ``flows``. It does the same, about four seconds later per run.
 
 SIGTERM and SIGINT end it in order: runs under way are told to stop, report that they were interrupted, and are taken up again by
-the next worker. What has not stopped after ``STOP_SECONDS`` is ended by force: with Prefect away, a run would try for over a minute
-to tell it. After a kill -9 the runs go on; what is left of runs that died as well is ended when a worker starts.
+the next worker. What has not stopped after ``STOP_SECONDS`` is ended by force: with Prefect away, a run would try for over a
+minute to tell it. After a kill -9 the runs go on; what is left of runs that died as well is ended when a worker starts.
 """
 
 import argparse

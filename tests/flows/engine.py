@@ -72,7 +72,7 @@ class Engine:
 
     def __exit__(self, *_: object) -> None:
         # Workers first, as in a stack: they still have something to say to the server.
-        for process in sorted(reversed(self._started), key=lambda process: process is self._server):
+        for process in sorted(self._started, key=lambda process: process is self._server):
             self.stop(process)
 
     def _serve(self) -> None:
