@@ -240,6 +240,7 @@ HEARTBEAT_STALE_SECONDS = env_int("PUMASI_HEARTBEAT_STALE_SECONDS", 20, least=5)
 PICKUP_SECONDS = env_int("PUMASI_PICKUP_SECONDS", 30, least=5)
 # A zone none of whose workers was heard of for so many seconds has nobody who works; a worker reports three times in that.
 WORKER_SILENT_SECONDS = env_int("PUMASI_WORKER_SILENT_SECONDS", 90, least=3)
+WORKER_IDLE_SECONDS = env_int("PUMASI_WORKER_IDLE_SECONDS", 5, least=1)
 WORKERS_SECONDS = env_int("PUMASI_WORKERS_SECONDS", 10, least=1)
 # So long an order of which nothing was built waits for a worker of its zone (seconds).
 WORKER_WAIT_SECONDS = env_int("PUMASI_WORKER_WAIT_SECONDS", 86_400, least=60)

@@ -16,7 +16,8 @@ from django.conf import settings  # noqa: E402  # only after setup
 
 # Prefect reads its settings at import, so these must stand before anything imports it.
 os.environ.setdefault("PREFECT_API_URL", settings.PREFECT_API_URL)
-# Its default of 10 s between two looks for work would add up to as much to every order. A look costs the server 15 ms of CPU.
+# Its default of 10 s between two looks for work would add up to as much to every order. Most looks are at the catalog alone
+# (see ``flows.forked``): to ask Prefect costs its server more than anything else that an idle worker does.
 os.environ.setdefault("PREFECT_WORKER_QUERY_SECONDS", "0.5")
 # Two questions that every new connection would ask first: Prefect's version is pinned, and the token is for browsers.
 os.environ.setdefault("PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED", "false")

@@ -7,11 +7,13 @@ first task. This uses modules that Prefect does not promise to keep; ``tests/flo
 
 import contextlib
 import importlib
+import math
 import multiprocessing
 import os
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
@@ -21,6 +23,9 @@ from uuid import UUID
 
 import anyio
 import anyio.abc
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections
 from prefect._flow_run_suspension import FlowRunSuspensionRequest
 from prefect._internal.control_listener import configure_from_env
 from prefect.client.schemas.objects import FlowRun
@@ -37,6 +42,7 @@ from prefect.states import Cancelled
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
 
 import flows
+from catalog.dispatch.selectors import sent_to
 
 PRELOAD = "flows.preload"
 FLOWS = ("provision", "operate", "decommission", "enrol", "wipe", "reclaim", "host_check", "sweep")
@@ -159,6 +165,22 @@ class ForkWorker(ProcessWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._schedules_at_work: set[UUID] = set()
+        self._asked_at = -math.inf
+
+    async def get_and_submit_flow_runs(self) -> list[FlowRun]:
+        """Ask Prefect for runs where the catalog has sent any, and else only every ``WORKER_IDLE_SECONDS``."""
+        if time.monotonic() < self._asked_at + settings.WORKER_IDLE_SECONDS and not await sync_to_async(self._sent)():
+            return []
+        self._asked_at = time.monotonic()
+        return await super().get_and_submit_flow_runs()
+
+    def _sent(self) -> bool:
+        """Whether the catalog has sent this zone anything. Prefect is asked, too, where the catalog does not answer."""
+        try:
+            return sent_to(self._work_pool_name)
+        except DatabaseError:
+            close_old_connections()
+            return True
 
     async def _submit_scheduled_flow_runs(self, flow_run_response: list[WorkerFlowRunResponse]) -> list[FlowRun]:
         """Of the runs that one schedule has made, take up only the newest that is due, and none while another is at work.

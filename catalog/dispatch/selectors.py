@@ -1,4 +1,4 @@
-"""Questions to the outbox: how long runs take."""
+"""Questions to the outbox: what was sent where, and how long runs take."""
 
 from datetime import timedelta
 from statistics import median
@@ -10,6 +10,11 @@ USUAL_WIPE = timedelta(minutes=15)
 
 LAST_WIPES = 20
 """So many of a zone's latest wipes are looked at."""
+
+
+def sent_to(zone: str) -> bool:
+    """Whether something was sent to the workers of a zone that no run has begun yet."""
+    return Job.objects.filter(state=JobState.SENT, zone=zone).exists()
 
 
 def usual_wipe(zone: str) -> timedelta:

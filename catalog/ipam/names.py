@@ -3,6 +3,7 @@
 The catalog only says which name is whose; the playbooks change the zone's name server.
 """
 
+import uuid
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
+from catalog.common.statements import Statement
 from catalog.instances.models import ServiceInstance
 from catalog.ipam.errors import NameResting
 from catalog.ipam.models import DnsName, ZoneNetwork
@@ -22,15 +24,15 @@ def full_name(instance: ServiceInstance, domain: str) -> str:
     return f"{instance.name}.{instance.project.slug}.{instance.tenant.slug}.{domain}"
 
 
-def claim_name(instance: ServiceInstance, zone: Zone, *, now: datetime) -> DnsName | None:
-    """Give ``instance`` its name in the zone's domain, in the caller's transaction. None: the zone gives no names.
+def claim_name(instance: ServiceInstance, zone_id: uuid.UUID, *, now: datetime) -> DnsName | None:
+    """Give ``instance`` its name in the domain of a zone, in the caller's transaction. None: the zone gives no names.
 
     :raises NameResting: another affiliate holds that very name, or held it a short while ago.
     """
-    domain = ZoneNetwork.objects.filter(zone=zone).values_list("domain", flat=True).first()
-    if not domain:
+    found = _DOMAIN.ask(zone_id)
+    if not found or not found[0][1]:
         return None
-    name = full_name(instance, domain)
+    name = full_name(instance, found[0][1])
     resting = DnsName.objects.filter(name=name, rests_until__gt=now)
     if resting.exclude(instance__tenant=instance.tenant_id).exists():
         raise NameResting(fields={"name": NameResting.title})
@@ -39,6 +41,9 @@ def claim_name(instance: ServiceInstance, zone: Zone, *, now: datetime) -> DnsNa
             return DnsName.objects.create(name=name, instance=instance, claimed_at=now)
     except IntegrityError as error:
         raise NameResting(fields={"name": NameResting.title}) from error
+
+
+_DOMAIN = Statement(lambda zone: ZoneNetwork.objects.filter(zone=zone).values_list("zone", "domain"))
 
 
 def release_names(instance: ServiceInstance, *, now: datetime) -> int:

@@ -10,6 +10,7 @@ from django.db.models import F, Q
 
 from catalog.audit.services import record
 from catalog.common.locks import lock
+from catalog.common.statements import Statement
 from catalog.instances.models import ServiceInstance
 from catalog.ipam.cidr import contains
 from catalog.ipam.errors import AddressOutsideZone, AddressTaken, AddressUnknown, PortsExhausted
@@ -77,13 +78,10 @@ def claim_endpoints(
         if pk not in known:
             raise AddressUnknown(host=host.name)
     busy: dict[uuid.UUID, set[int]] = {row.pk: set() for row in known.values()}
-    taken = Endpoint.objects.filter(
-        Q(released_at__isnull=True) | Q(rests_until__gt=now), address__in=busy, port__gte=first, port__lte=last
-    )
-    for pk, port in taken.values_list("address", "port"):
+    for pk, port in _TAKEN.ask(now, busy, first, last):
         busy[pk].add(port)
     endpoints: dict[str, Endpoint] = {}
-    name = claim_name(instance, next(iter(hosts.values())).zone, now=now)
+    name = claim_name(instance, next(iter(hosts.values())).zone_id, now=now)
     for member, host in hosts.items():
         address = known[host.pk]
         free = next((port for port in range(first, last + 1) if port not in busy[address.pk]), None)
@@ -100,6 +98,13 @@ def claim_endpoints(
         )
     Endpoint.objects.bulk_create(endpoints.values())
     return endpoints
+
+
+_TAKEN = Statement(
+    lambda now, addresses, first, last: Endpoint.objects.filter(
+        Q(released_at__isnull=True) | Q(rests_until__gt=now), address__in=addresses, port__gte=first, port__lte=last
+    ).values_list("address", "port")
+)
 
 
 def release_endpoints(instance: ServiceInstance, *, now: datetime) -> int:

@@ -12,6 +12,7 @@ from django.db.models import Case, F, Value, When
 
 from catalog.common.isolation import Isolation
 from catalog.common.locks import lock
+from catalog.common.statements import Change, Statement
 from catalog.instances.models import ServiceInstance
 from catalog.placement.choice import Candidate, Outlook, fits
 from catalog.placement.explanation import why_here
@@ -113,8 +114,7 @@ class Claim:
             return [], frozenset(missed)
         free: dict[uuid.UUID, dict[str, int]] = {pk: {} for pk in hosts}
         taken = set()
-        rows = lock(Inventory.objects.filter(host__in=hosts)).values_list("host", "resource_class", "free", "used")
-        for pk, name, left, used in rows:
+        for pk, name, left, used in _LOCK_INVENTORIES.ask(hosts):
             free[pk][name] = left
             if used:
                 taken.add(pk)
@@ -163,7 +163,7 @@ class Claim:
         )  # fmt: skip
         held: Counter[tuple[str, uuid.UUID]] = Counter()
         for pk, mine in sorted(amounts.items()):
-            Inventory.objects.filter(host=pk, resource_class__in=mine).update(used=F("used") + each_class(mine))
+            add_use(pk, mine)
             for name, amount in mine.items():
                 held[name, hosts[pk].zone_id] += amount
         add_holdings(self.tenant, held)
@@ -220,9 +220,38 @@ class _GaveUp(Exception):
         self.missed = missed
 
 
-def each_class(amounts: Mapping[str, int]) -> Case:
+def add_use(host: uuid.UUID, amounts: Mapping[str, int]) -> None:
+    """Add to what is used of a host, of each class (negative amounts take away). The caller holds the locks."""
+    _USE.make(host, list(amounts), list(amounts.values()))
+
+
+def _each(names: Sequence[str], amounts: Sequence[int]) -> Case:
     """In an UPDATE: the amount of the row's own class."""
-    return Case(*(When(resource_class=name, then=Value(amount)) for name, amount in amounts.items()))
+    pairs = zip(names, amounts, strict=True)
+    return Case(*(When(resource_class=name, then=Value(amount)) for name, amount in pairs))
+
+
+_USE = Change(
+    lambda host, names, amounts: (
+        Inventory.objects.filter(host=host, resource_class__in=names),
+        {"used": F("used") + _each(names, amounts)},
+    )
+)
+_HOLD = Change(
+    lambda tenant, zone, names, amounts: (
+        Holding.objects.filter(tenant=tenant, zone=zone, resource_class__in=names),
+        {"used": F("used") + _each(names, amounts)},
+    )
+)
+_LOCK_INVENTORIES = Statement(
+    lambda hosts: lock(Inventory.objects.filter(host__in=hosts)).values_list("host", "resource_class", "free", "used")
+)
+_HOLDINGS = Statement(lambda tenant: Holding.objects.filter(tenant=tenant).values_list("resource_class", "zone"))
+_LOCK_HOLDINGS = Statement(
+    lambda tenant, names: lock(Holding.objects.filter(tenant=tenant, resource_class__in=names)).values_list(
+        "pk", "used"
+    )
+)
 
 
 def add_holdings(tenant: Tenant, amounts: Mapping[tuple[str, uuid.UUID], int]) -> None:
@@ -230,15 +259,14 @@ def add_holdings(tenant: Tenant, amounts: Mapping[tuple[str, uuid.UUID], int]) -
 
     The rows of all zones are locked: whoever reads afterwards what the tenant holds of a class reads it as it will be committed.
     """
-    rows = Holding.objects.filter(tenant=tenant, resource_class__in={name for name, _ in amounts})
     # Missing rows come before any is locked. Who locked some, and saw only then that others had been made, would lock those out
     # of the order of their keys, and wait for somebody who keeps to it.
-    if not amounts.keys() <= set(rows.values_list("resource_class", "zone")):
+    if not amounts.keys() <= set(_HOLDINGS.ask(tenant.pk)):
         Holding.objects.bulk_create(
             (Holding(tenant=tenant, resource_class=name, zone_id=zone) for name, zone in sorted(amounts)),
             ignore_conflicts=True,
         )
-    list(lock(rows))
+    _LOCK_HOLDINGS.ask(tenant.pk, sorted({name for name, _ in amounts}))
     for zone_id in {zone for _, zone in amounts}:
         here = {name: amount for (name, zone), amount in amounts.items() if zone == zone_id}
-        rows.filter(zone=zone_id, resource_class__in=here).update(used=F("used") + each_class(here))
+        _HOLD.make(tenant.pk, zone_id, list(here), list(here.values()))

@@ -12,6 +12,7 @@ from django.db.models import Avg, Count, ExpressionWrapper, F, Max
 from django.db.models.fields import DurationField
 
 from catalog.common.isolation import Isolation
+from catalog.common.statements import Statement
 from catalog.instances.models import ServiceInstance
 from catalog.offerings.models import Plan, Publication
 from catalog.placement.members import members_of
@@ -28,8 +29,11 @@ THE_LIST = 1
 
 def current() -> Prices:
     """The prices that hold now; :data:`NO_PRICES` before the first were made. A small query, and another one after a change."""
-    made = PriceList.objects.filter(pk=THE_LIST).values_list("edition", flat=True).first()
-    return NO_PRICES if made is None else _read(made)
+    made = _EDITION.ask()
+    return _read(made[0][0]) if made else NO_PRICES
+
+
+_EDITION = Statement(lambda: PriceList.objects.filter(pk=THE_LIST).values_list("edition", "made_at"))
 
 
 @lru_cache(maxsize=2)

@@ -15,6 +15,7 @@ from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 
 from catalog.common.data import DataClass
+from catalog.common.statements import Statement
 from catalog.placement.choice import Candidate, Stay, Wanted
 from catalog.placement.filters import (
     AskedFor,
@@ -142,7 +143,12 @@ def candidates(
 
 def _keeps_networks(zones: Sequence[Zone]) -> bool:
     """Whether one of these zones keeps a network for an affiliate. Most do not, and nobody's address need be looked at."""
-    return Zone.objects.filter(pk__in=[zone.pk for zone in zones], prefixes__tenant__isnull=False).exists()
+    return bool(_KEEPING.ask([zone.pk for zone in zones]))
+
+
+_KEEPING = Statement(
+    lambda zones: Zone.objects.filter(pk__in=zones, prefixes__tenant__isnull=False).values_list("pk", "slug")[:1]
+)
 
 
 @dataclass(frozen=True)
@@ -188,15 +194,11 @@ def looked_at(hosts: Sequence[uuid.UUID]) -> list[Candidate]:
     free: dict[uuid.UUID, dict[str, int]] = defaultdict(dict)
     total: dict[uuid.UUID, dict[str, int]] = defaultdict(dict)
     about: dict[uuid.UUID, tuple[Any, ...]] = {}
-    rows = Inventory.objects.filter(host__in=hosts).values_list(
-        "host", "resource_class", "free", "used", "open_to", "zone", "host__name", "host__failed_builds",
-        "host__build_failed_at", "host__failed_checks", "host__last_seen_at",
-    )  # fmt: skip
-    for host, name, left, used, *rest in rows:
+    for host, name, left, used, *rest in _INVENTORIES.ask(hosts):
         free[host][name], total[host][name] = left, left + used
         about[host] = tuple(rest)
     traits: dict[uuid.UUID, set[str]] = defaultdict(set)
-    for host, name in Host.traits.through.objects.filter(host__in=hosts).values_list("host", "trait__name"):
+    for host, name in _TRAITS.ask(hosts):
         traits[host].add(name)
     busy = [host for host in about if free[host] != total[host]]
     stays = _stays(busy, total) if busy else {}
@@ -214,7 +216,19 @@ def looked_at(hosts: Sequence[uuid.UUID]) -> list[Candidate]:
     return found
 
 
+_INVENTORIES = Statement(
+    lambda hosts: Inventory.objects.filter(host__in=hosts).values_list(
+        "host", "resource_class", "free", "used", "open_to", "zone", "host__name", "host__failed_builds",
+        "host__build_failed_at", "host__failed_checks", "host__last_seen_at",
+    )
+)  # fmt: skip
+_TRAITS = Statement(lambda hosts: Host.traits.through.objects.filter(host__in=hosts).values_list("host", "trait__name"))
 _FREES = Coalesce("instance__lease__grace_ends_at", "instance__lease__ends_at")
+_STANDING = Statement(
+    lambda hosts: Allocation.objects.filter(host__in=hosts, released_at__isnull=True).values_list(
+        "host", "instance", "member", "resource_class", "amount", _FREES
+    )
+)
 
 
 def _stays(
@@ -223,10 +237,7 @@ def _stays(
     """Who stands on these hosts; a member's share is that of the class of which it takes the most."""
     most: dict[tuple[uuid.UUID, uuid.UUID, str], float] = {}
     ends: dict[uuid.UUID, datetime | None] = {}
-    rows = Allocation.objects.filter(host__in=hosts, released_at__isnull=True).values_list(
-        "host", "instance", "member", "resource_class", "amount", _FREES
-    )
-    for host, instance, member, name, amount, until in rows:
+    for host, instance, member, name, amount, until in _STANDING.ask(hosts):
         share = amount / max(amount, total[host].get(name, amount))
         key = host, instance, member
         most[key], ends[instance] = max(share, most.get(key, 0.0)), until

@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import groupby
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from catalog.common.data import PROTECTED, DataClass
@@ -15,7 +15,7 @@ from catalog.common.isolation import Isolation
 from catalog.common.locks import lock, lock_all
 from catalog.instances.models import ServiceInstance
 from catalog.placement.choice import Outlook
-from catalog.placement.claiming import Claim, Placed, Shortlists, add_holdings, each_class
+from catalog.placement.claiming import Claim, Placed, Shortlists, add_holdings, add_use
 from catalog.placement.errors import IsolationTooWeak, NoCapacity, NotPlaced
 from catalog.placement.filters import Apart, Sound, described, opens
 from catalog.placement.market import current
@@ -167,9 +167,7 @@ def release(instance: ServiceInstance, *, now: datetime, actor: Actor) -> list[H
                     amounts[row.resource_class] -= row.amount
             if amounts:
                 list(lock(Inventory.objects.filter(host=host)))
-                Inventory.objects.filter(host=host, resource_class__in=amounts).update(
-                    used=F("used") + each_class(amounts)
-                )
+                add_use(host.pk, amounts)
         held: Counter[tuple[str, uuid.UUID]] = Counter()
         zones = {host.pk: host.zone_id for host in hosts}
         for row in rows:

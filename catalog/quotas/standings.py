@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from django.db.models import Sum
 
+from catalog.common.statements import Statement
 from catalog.placement.models import Holding
 from catalog.pool.models import Zone
 from catalog.quotas.models import Capacity, Loan, Quota, Recall
@@ -53,10 +54,14 @@ def own_books(tenant: Tenant, rows: Iterable[Quota]) -> dict[str, Book]:
     for row in rows:
         agreed[row.resource_class].append(account_of(row))
     books = {name: Book(accounts) for name, accounts in agreed.items()}
-    held = Holding.objects.filter(tenant=tenant, used__gt=0).values_list("resource_class", "zone", "used")
-    for name, zone, used in held:
+    for name, zone, used in _HELD.ask(tenant.pk):
         books.setdefault(name, Book()).add(tenant.pk, zone, used=used)
     return books
+
+
+_HELD = Statement(
+    lambda tenant: Holding.objects.filter(tenant=tenant, used__gt=0).values_list("resource_class", "zone", "used")
+)
 
 
 @dataclass(frozen=True)

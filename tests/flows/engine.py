@@ -45,6 +45,7 @@ class Engine:
             "PUMASI_HEARTBEAT_STALE_SECONDS": "6",
             "PUMASI_PICKUP_SECONDS": "10",
             "PUMASI_WORKER_SILENT_SECONDS": "15",
+            "PUMASI_WORKER_IDLE_SECONDS": "1",
             # The sweeps' schedules are looked at, not waited for.
             "PUMASI_RECLAIM_SECONDS": "86400",
             "PUMASI_HOST_CHECK_SECONDS": "86400",
@@ -79,7 +80,8 @@ class Engine:
         words = ["-m", "flows.server", "--host", "127.0.0.1", "--port", str(self.port)]
         self._server = self.start(*words, log="server")
         with self.prefect() as prefect:
-            assert until(prefect.healthy, PATIENCE), self.log("server")
+            assert until(lambda: prefect.healthy() or self._server.poll() is not None, PATIENCE), self.log("server")
+        assert self._server.poll() is None, self.log("server")
 
     def restart_server(self) -> None:
         """kill -9 the server, and start it again."""

@@ -12,6 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from asgiref.sync import async_to_sync
+from django.db import OperationalError
 from prefect._internal import control_listener
 from prefect.engine import handle_engine_signals
 from prefect.flow_engine import FlowRunEngine, run_flow_sync
@@ -19,9 +21,13 @@ from prefect.runner._control_channel import ControlChannel
 from prefect.runner._flow_run_executor import FlowRunExecutor, FlowRunExecutorContext
 from prefect.runner._process_manager import ProcessHandle, create_isolated_termination_scope
 from prefect.workers.process import ProcessWorker
+from pytest_django.fixtures import Settings
 
 from catalog.dispatch.errors import PrefectUnavailable
+from catalog.dispatch.models import Job, JobState
+from flows import forked
 from flows.forked import FLOWS, ForkWorker, flow_of
+from tests.factories import NOW
 from tests.flows.engine import Engine
 from tests.flows.plays import until
 
@@ -90,6 +96,53 @@ def test_flows_take_ids_and_nothing_else() -> None:
 def test_the_worker_is_a_process_worker_of_its_own_type() -> None:
     assert ForkWorker.type == "pumasi-fork"
     assert ForkWorker.get_default_base_job_template() == ProcessWorker.get_default_base_job_template()
+
+
+@pytest.mark.django_db
+def test_prefect_is_asked_when_the_catalog_has_sent_something_and_else_rarely(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    """Two looks a second of one idle worker had cost the server a seventh of a core."""
+    asked: list[str] = []
+
+    async def ask(worker: ProcessWorker) -> list[object]:
+        asked.append(worker.name)
+        return []
+
+    monkeypatch.setattr(ProcessWorker, "get_and_submit_flow_runs", ask)
+    settings.WORKER_IDLE_SECONDS = 86_400
+    worker = ForkWorker(work_pool_name="zone-a", name="me")
+
+    def look() -> int:
+        asked.clear()
+        async_to_sync(worker.get_and_submit_flow_runs)()
+        return len(asked)
+
+    def job(zone: str, state: JobState) -> Job:
+        subject = uuid.uuid4()
+        return Job.objects.create(
+            key=str(subject), flow="wipe", zone=zone, subject_type="host", subject_id=subject, attempt=1, state=state,
+            created_at=NOW,
+        )  # fmt: skip
+
+    assert look() == 1, "it has just been started"
+    assert look() == 0
+    job("zone-b", JobState.SENT)
+    job("zone-a", JobState.QUEUED)
+    assert look() == 0
+    mine = job("zone-a", JobState.SENT)
+    assert (look(), look()) == (1, 1)
+    Job.objects.filter(pk=mine.pk).update(state=JobState.RUNNING)
+    assert look() == 0
+    settings.WORKER_IDLE_SECONDS = 0
+    assert look() == 1
+    settings.WORKER_IDLE_SECONDS = 86_400
+
+    def lost(zone: str) -> bool:
+        raise OperationalError("no route to the database")
+
+    monkeypatch.setattr(forked, "sent_to", lost)
+    assert look() == 1
 
 
 @pytest.fixture(scope="module")
