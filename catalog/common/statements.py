@@ -16,7 +16,7 @@ from django.db.models.sql import UpdateQuery
 
 Value = uuid.UUID | str | int | datetime | Collection[uuid.UUID] | Collection[str] | Collection[int]
 
-_LONGEST = 1024
+_LONGEST = 16_384
 """A list longer than this is not asked for in one statement."""
 
 
@@ -69,7 +69,7 @@ class Statement(_Compiled):
     def ask(self, *values: Value) -> list[tuple[Any, ...]]:
         """The rows. A list stands for any of its members; nothing is found where it is empty.
 
-        :raises ValueError: a list is longer than 1,024.
+        :raises ValueError: a list is longer than 16,384.
         """
         given = _listed(values)
         if any(value == [] for value in given):
@@ -92,7 +92,7 @@ class Change(_Compiled):
         self._build = build
 
     def make(self, *values: Value) -> int:
-        """Change the rows; returns how many. No list may be empty, and none longer than 1,024 (ValueError)."""
+        """Change the rows; returns how many. No list may be empty, and none longer than 16,384 (ValueError)."""
         given = _listed(values)
         if connection.vendor != "postgresql":
             rows, become = self._build(*given)

@@ -4,7 +4,6 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 from itertools import product
 from typing import Any
@@ -16,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from catalog.common.data import DataClass
 from catalog.common.statements import Statement
+from catalog.instances.models import ServiceInstance
 from catalog.placement.choice import Candidate, Stay, Wanted
 from catalog.placement.filters import (
     AskedFor,
@@ -193,19 +193,20 @@ def looked_at(hosts: Sequence[uuid.UUID]) -> list[Candidate]:
         return []
     free: dict[uuid.UUID, dict[str, int]] = defaultdict(dict)
     total: dict[uuid.UUID, dict[str, int]] = defaultdict(dict)
-    about: dict[uuid.UUID, tuple[Any, ...]] = {}
+    where: dict[uuid.UUID, tuple[Any, ...]] = {}
     for host, name, left, used, *rest in _INVENTORIES.ask(hosts):
         free[host][name], total[host][name] = left, left + used
-        about[host] = tuple(rest)
+        where[host] = tuple(rest)
+    about = {host: rest for host, *rest in _ABOUT.ask(hosts)}
     traits: dict[uuid.UUID, set[str]] = defaultdict(set)
     for host, name in _TRAITS.ask(hosts):
         traits[host].add(name)
-    busy = [host for host in about if free[host] != total[host]]
+    busy = [host for host in where if free[host] != total[host]]
     stays = _stays(busy, total) if busy else {}
     found = []
     for host in hosts:
-        if host in about:
-            open_to, zone, name, failures, failed_at, unanswered, seen_at = about[host]
+        if host in where and host in about:
+            (open_to, zone), (name, failures, failed_at, unanswered, seen_at) = where[host], about[host]
             found.append(
                 Candidate(
                     host, free[host], total[host], name, zone, open_to, frozenset(traits[host]),
@@ -216,17 +217,26 @@ def looked_at(hosts: Sequence[uuid.UUID]) -> list[Candidate]:
     return found
 
 
+# Tables are asked one after the other: joined, PostgreSQL reads all hosts or all services as soon as it finds that cheaper.
 _INVENTORIES = Statement(
     lambda hosts: Inventory.objects.filter(host__in=hosts).values_list(
-        "host", "resource_class", "free", "used", "open_to", "zone", "host__name", "host__failed_builds",
-        "host__build_failed_at", "host__failed_checks", "host__last_seen_at",
+        "host", "resource_class", "free", "used", "open_to", "zone"
     )
-)  # fmt: skip
+)
+_ABOUT = Statement(
+    lambda hosts: Host.objects.filter(pk__in=hosts).values_list(
+        "pk", "name", "failed_builds", "build_failed_at", "failed_checks", "last_seen_at"
+    )
+)
 _TRAITS = Statement(lambda hosts: Host.traits.through.objects.filter(host__in=hosts).values_list("host", "trait__name"))
-_FREES = Coalesce("instance__lease__grace_ends_at", "instance__lease__ends_at")
 _STANDING = Statement(
     lambda hosts: Allocation.objects.filter(host__in=hosts, released_at__isnull=True).values_list(
-        "host", "instance", "member", "resource_class", "amount", _FREES
+        "host", "instance", "member", "resource_class", "amount"
+    )
+)
+_UNTIL = Statement(
+    lambda instances: ServiceInstance.objects.filter(pk__in=instances).values_list(
+        "pk", Coalesce("lease__grace_ends_at", "lease__ends_at")
     )
 )
 
@@ -236,14 +246,14 @@ def _stays(
 ) -> dict[uuid.UUID, list[Stay]]:  # fmt: skip
     """Who stands on these hosts; a member's share is that of the class of which it takes the most."""
     most: dict[tuple[uuid.UUID, uuid.UUID, str], float] = {}
-    ends: dict[uuid.UUID, datetime | None] = {}
-    for host, instance, member, name, amount, until in _STANDING.ask(hosts):
+    for host, instance, member, name, amount in _STANDING.ask(hosts):
         share = amount / max(amount, total[host].get(name, amount))
         key = host, instance, member
-        most[key], ends[instance] = max(share, most.get(key, 0.0)), until
+        most[key] = max(share, most.get(key, 0.0))
+    ends = dict(_UNTIL.ask({instance for _host, instance, _member in most}))
     stays: dict[uuid.UUID, list[Stay]] = defaultdict(list)
     for (host, instance, _member), share in most.items():
-        stays[host].append(Stay(share, ends[instance]))
+        stays[host].append(Stay(share, ends.get(instance)))
     return stays
 
 

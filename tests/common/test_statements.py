@@ -36,7 +36,9 @@ def test_it_finds_what_its_queryset_finds(zone_a: Zone) -> None:
     never_row, new_row = (never.pk, "never", None, 0), (new.pk, "new", NOW, 2)
     assert SEEN.ask(zone_a.pk, every, names, since, 2) == [never_row, new_row]
     assert SEEN.ask(zone_a.pk, [new.pk], names, since, 2) == [new_row]
-    assert SEEN.ask(elsewhere.zone_id, every, names, since, 2) == [(elsewhere.pk, "elsewhere", elsewhere.last_seen_at, 0)]
+    assert SEEN.ask(elsewhere.zone_id, every, names, since, 2) == [
+        (elsewhere.pk, "elsewhere", elsewhere.last_seen_at, 0)
+    ]
     assert SEEN.ask(zone_a.pk, every, ["never", "failing"], since, 2) == [never_row]
     assert SEEN.ask(zone_a.pk, every, names, NOW, 9) == [never_row]
     assert SEEN.ask(zone_a.pk, {left_out.pk: "any collection"}, names, since, 2) == [(left_out.pk, "out", NOW, 0)]
@@ -54,9 +56,9 @@ def test_lists_of_like_length_share_a_statement() -> None:
 
 @pytest.mark.postgresql
 def test_what_it_cannot_stand_for_is_refused() -> None:
-    with pytest.raises(ValueError, match="at most 1024"):
+    with pytest.raises(ValueError, match="at most 16384"):
         Statement(lambda hosts: Host.objects.filter(pk__in=hosts).values_list("pk", "name")).ask(
-            [uuid.uuid4() for _ in range(1025)]
+            [uuid.uuid4() for _ in range(16385)]
         )
     unused = Statement(lambda name: Host.objects.filter(name="other").values_list("pk", "name"))
     changed = Statement(lambda name: Host.objects.filter(name=name.upper()).values_list("pk", "name"))
