@@ -14,7 +14,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import cache
 from multiprocessing.context import ForkServerContext
@@ -29,7 +29,7 @@ from django.db import DatabaseError, close_old_connections
 from prefect._flow_run_suspension import FlowRunSuspensionRequest
 from prefect._internal.control_listener import configure_from_env
 from prefect.client.schemas.objects import FlowRun
-from prefect.client.schemas.responses import WorkerFlowRunResponse
+from prefect.client.schemas.responses import DeploymentResponse, WorkerFlowRunResponse
 from prefect.context import SyncClientContext
 from prefect.engine import handle_engine_signals
 from prefect.flow_engine import FlowRunEngine
@@ -38,14 +38,21 @@ from prefect.runner._control_channel import ControlChannel
 from prefect.runner._flow_run_executor import FlowRunExecutionResult, FlowRunExecutorContext
 from prefect.runner._process_manager import ProcessHandle, create_isolated_termination_scope
 from prefect.settings.context import get_current_settings
-from prefect.states import Cancelled
+from prefect.states import Cancelled, Completed
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
 
 import flows
+from catalog.common.clock import now
 from catalog.dispatch.selectors import sent_to
+from catalog.orders import sweeps
 
 PRELOAD = "flows.preload"
 FLOWS = ("provision", "operate", "decommission", "enrol", "wipe", "reclaim", "host_check", "sweep")
+LOOKS: dict[str, Callable[[str, datetime], bool]] = {
+    "flows.reclaim.reclaim": sweeps.anything_to_reclaim,
+    "flows.sweep.sweep": lambda _zone, at: sweeps.anything_stuck(at),
+}
+"""Entrypoint → whether its scheduled run would find something to do in a zone, by the rules of that run."""
 
 
 def fork_server() -> ForkServerContext:
@@ -165,6 +172,7 @@ class ForkWorker(ProcessWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._schedules_at_work: set[UUID] = set()
+        self._deployments: dict[UUID, DeploymentResponse] = {}
         self._asked_at = -math.inf
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
@@ -202,7 +210,29 @@ class ForkWorker(ProcessWorker):
             superseded.append(due.pop(deployment_id).flow_run)
         for run in superseded:
             await self.client.set_flow_run_state(run.id, Cancelled(message="Another run does its work."), force=True)
+        for entry in list(due.values()):
+            run = entry.flow_run
+            if run.deployment_id and not await self._anything_to_do(run.deployment_id):
+                del due[run.deployment_id]
+                await self.client.set_flow_run_state(run.id, Completed(message="There was nothing to do."), force=True)
         return await super()._submit_scheduled_flow_runs([*asked, *due.values()])
+
+    async def _anything_to_do(self, deployment_id: UUID) -> bool:
+        """Whether a scheduled run would find something. A look costs a few milliseconds, a run of a flow a CPU-second or two."""
+        look = LOOKS.get((await self._deployment(deployment_id)).entrypoint or "")
+        if look is None:
+            return True
+        try:
+            return await sync_to_async(look)(self._work_pool_name, now())
+        except DatabaseError:
+            await sync_to_async(close_old_connections)()
+            return True
+
+    async def _deployment(self, deployment_id: UUID) -> DeploymentResponse:
+        """As it was when this worker first had a run of it: deploying again changes only what its server looks at."""
+        if deployment_id not in self._deployments:
+            self._deployments[deployment_id] = await self.client.read_deployment(deployment_id)
+        return self._deployments[deployment_id]
 
     async def run(
         self,
@@ -229,7 +259,7 @@ class ForkWorker(ProcessWorker):
         task_status: anyio.abc.TaskStatus[int] | None,
     ) -> ProcessWorkerResult:
         status = task_status or anyio.TASK_STATUS_IGNORED
-        deployment = await self.client.read_deployment(deployment_id)
+        deployment = await self._deployment(deployment_id)
         # The fork has our environment already; only what differs is handed over.
         environment = {name: value for name, value in configuration.env.items() if os.environ.get(name) != value}
         environment |= get_current_settings().to_environment_variables(exclude_unset=True)

@@ -104,7 +104,7 @@ class Change(_Compiled):
     def _sql(self, values: Sequence[Any]) -> tuple[str, tuple[Any, ...]]:
         rows, become = self._build(*values)
         query = rows.query.chain(UpdateQuery)
-        query.add_update_values(become)
+        query.add_update_values(become)  # type: ignore[attr-defined]  # the stubs do not see that chain changes the class
         sql, parameters = query.get_compiler(connection=connection).as_sql()
         return sql, tuple(parameters)
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import structlog
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from catalog.approvals import freezes
@@ -87,13 +88,23 @@ def _expire_order(order: Order, now: datetime) -> None:
 
 def wipe_abandoned(now: datetime, report: Report) -> None:
     """Hosts in use on which nobody holds anything: a crash came between the release and the wipe."""
-    held = Allocation.objects.filter(released_at__isnull=True).values("host")
-    for pk in list(Host.objects.filter(state=HostState.IN_USE).exclude(pk__in=held).values_list("pk", flat=True)[:500]):
+    for pk in list(_abandoned().values_list("pk", flat=True)[:500]):
         with transaction.atomic():
             host = lock_one(Host, pk)
             if host.state == HostState.IN_USE and not reclaim.has_claims(host):
                 reclaim.request_wipe(host, actor=SWEEP, now=now)
                 report.add("abandoned_hosts")
+
+
+def _abandoned() -> "QuerySet[Host]":
+    held = Allocation.objects.filter(released_at__isnull=True).values("host")
+    return Host.objects.filter(state=HostState.IN_USE).exclude(pk__in=held)
+
+
+def anything_stuck(now: datetime) -> bool:
+    """Whether :func:`stuck` would find something to look at."""
+    overdue = (model.objects.filter(deadline__lt=now).exists() for model in (Order, Host))
+    return any(overdue) or _abandoned().exists()
 
 
 def stuck(now: datetime) -> Report:
@@ -102,6 +113,11 @@ def stuck(now: datetime) -> Report:
     expire(now, report)
     wipe_abandoned(now, report)
     return report
+
+
+def anything_to_reclaim(zone: str, now: datetime) -> bool:
+    """Whether :func:`reclaim_due` would find something to look at."""
+    return leases.due(now, zone).exists() or _still_running(zone, now).exists()
 
 
 def reclaim_due(zone: str, now: datetime) -> int:
@@ -151,9 +167,12 @@ def reclaim_lease(lease_id: uuid.UUID, instance_id: uuid.UUID, now: datetime) ->
         return True
 
 
+def _still_running(zone: str, now: datetime) -> "QuerySet[Lease]":
+    return leases.in_grace(zone, now=now).filter(instance__state__in=(InstanceState.ACTIVE, InstanceState.TAINTED))
+
+
 def _keep_stopped(zone: str, now: datetime) -> None:
-    running = leases.in_grace(zone, now=now).filter(instance__state__in=(InstanceState.ACTIVE, InstanceState.TAINTED))
-    for lease_id, instance_id in list(running.values_list("pk", "instance_id")[:500]):
+    for lease_id, instance_id in list(_still_running(zone, now).values_list("pk", "instance_id")[:500]):
         with contextlib.suppress(OrderUnderWay), transaction.atomic():
             instance, ahead = turns.hold(instance_id)
             if operations.stop_again(lock_one(Lease, lease_id), instance, ahead, actor=RECLAIM, now=now):

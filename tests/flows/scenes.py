@@ -20,13 +20,13 @@ from catalog.offerings.services import load_manifests  # noqa: E402
 from catalog.orders import operations, recovery, services, silence, waiting  # noqa: E402
 from catalog.orders.models import Order  # noqa: E402
 from catalog.orders.sweeps import reclaim_due  # noqa: E402
-from catalog.pool.models import Zone  # noqa: E402
+from catalog.pool.models import Host, Zone  # noqa: E402
 from catalog.pool.services import register_host  # noqa: E402
 from catalog.pool.workers import silence as zone_silence  # noqa: E402
 from catalog.reclaim.services import enrol  # noqa: E402
 from catalog.tenancy.models import Project, Role, User  # noqa: E402
 from catalog.tenancy.policy import actor_for, system  # noqa: E402
-from tests.factories import SERVICES, ProjectFactory, TenantFactory, UserFactory, ZoneFactory  # noqa: E402
+from tests.factories import SERVICES, HostFactory, ProjectFactory, TenantFactory, UserFactory, ZoneFactory  # noqa: E402
 
 OPERATOR = system("test")
 
@@ -120,6 +120,13 @@ def extend(order: str) -> dict[str, Any]:
     return {"order": str(Order.objects.filter(instance=instance, operation="start").latest("created_at").pk)}
 
 
+def overdue() -> dict[str, Any]:
+    """A host stays in a transitional state longer than it may."""
+    host = HostFactory(zone=ZoneFactory(slug="zone-a"))
+    Host.objects.filter(pk=host.pk).update(deadline=now() - timedelta(hours=1))
+    return {}
+
+
 def repair() -> dict[str, Any]:
     """What Celery's beat does."""
     report = recovery.reconcile(now())
@@ -142,7 +149,7 @@ def look(order: str | None = None) -> dict[str, Any]:
 
 SCENES = {
     scene.__name__: scene
-    for scene in (found, add_host, order, cancel, give_back, operate, end_lease, extend, repair, look)
+    for scene in (found, add_host, order, cancel, give_back, operate, end_lease, extend, overdue, repair, look)
 }
 
 if __name__ == "__main__":

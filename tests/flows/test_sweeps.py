@@ -53,3 +53,9 @@ def test_sweeps_go_on_after_worker_and_server_were_killed(engine: Engine) -> Non
     engine.restart_server()
     done = states(engine)["COMPLETED"]
     assert until(lambda: states(engine)["COMPLETED"] >= done + 2, 120), states(engine)
+
+    # So far there was nothing to do, and no run was started for it.
+    assert not engine.lines("swept")
+    engine.scene("overdue")
+    assert until(lambda: bool(engine.lines("swept")), 60), engine.log("worker")
+    assert engine.lines("swept")[0]["zone"] == "zone-a"
