@@ -1,4 +1,4 @@
-"""Approved orders that wait for the end of a change freeze: going on by themselves at its end, or before by decision."""
+"""What waits for the end of a change freeze: orders, which go on by themselves or before by decision, and ends of leases."""
 
 import uuid
 from datetime import datetime
@@ -7,11 +7,15 @@ import structlog
 from django.db import transaction
 
 from catalog.approvals import freezes
+from catalog.approvals.calendar import Freeze
 from catalog.approvals.errors import NotFrozen, OverrideWithoutReason
+from catalog.approvals.rules import Deed
 from catalog.audit.gate import Happening, append_events
 from catalog.audit.services import record
 from catalog.common.errors import DomainError
 from catalog.common.locks import lock_one
+from catalog.leases.models import Lease
+from catalog.leases.states import LeaseState
 from catalog.orders import advance, turns
 from catalog.orders.models import Order, OrderEvent
 from catalog.orders.states import OrderKind, OrderState
@@ -20,6 +24,14 @@ from catalog.tenancy.policy import Action, Actor, require, system
 log = structlog.get_logger(__name__)
 
 CALENDAR = system("calendar")
+
+
+def keeping(lease: Lease, *, now: datetime) -> Freeze | None:
+    """The freeze that delays what the end of a lease, or of its grace, brings; None: none does, or nothing is ahead."""
+    if lease.state == LeaseState.ENDED or lease.is_held(now):
+        return None
+    tenant = lease.instance.tenant.slug
+    return freezes.calendar().freeze(Deed.RECLAIM, tenant, now=max(now, lease.turns_at))
 
 
 def release(now: datetime, *, limit: int = 500) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from catalog.approvals.calendar import Freeze
 from catalog.approvals.models import FreezeWindow
 from catalog.audit.models import AuditEntry
 from catalog.common.errors import DomainError
@@ -106,7 +107,20 @@ def test_what_is_due_waits_only_where_a_window_says_so(world: World) -> None:
     assert window.ends_at is not None
     assert [sweeps.reclaim_due("zone-a", end), sweeps.reclaim_due("zone-a", window.ends_at - MOMENT)] == [0, 0]
     assert Lease.objects.get().state == "active"
+    for at in (window.starts_at, end, window.ends_at - MOMENT):
+        assert frozen.keeping(Lease.objects.get(), now=at) == Freeze(window.ends_at, "Month-end closing")
+    assert frozen.keeping(Lease.objects.get(), now=window.ends_at) is None
     assert [sweeps.reclaim_due("zone-a", window.ends_at), sweeps.reclaim_due("zone-a", window.ends_at)] == [1, 0]
+    assert frozen.keeping(Lease.objects.get(), now=end) is None, "it has ended"
+
+
+def test_a_freeze_that_is_over_before_the_lease_ends_delays_nothing(world: World) -> None:
+    world.built()
+    end = Lease.objects.get().ends_at
+    freeze(world, deeds=["reclaim"], hours=(end - world.now).total_seconds() / 3600)
+    assert frozen.keeping(Lease.objects.get(), now=world.now) is None
+    freeze(world, starts_at=end, hours=(end - world.now).total_seconds() / 3600 + 1)
+    assert frozen.keeping(Lease.objects.get(), now=world.now) is None, "it delays other changes"
 
 
 def test_a_kept_give_back_goes_on_and_ends_the_lease_then(world: World) -> None:

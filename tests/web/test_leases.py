@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.test import Client
 from django.utils.timezone import get_default_timezone, localdate
 
+from catalog.approvals.models import FreezeWindow
 from catalog.common import clock
 from catalog.instances.models import ServiceInstance
 from catalog.leases import services as leases
@@ -120,6 +121,21 @@ def test_a_hold_and_a_recall_are_told_on_the_page(story: Story, as_user: AsUser)
     assert "A legal hold keeps this service" in refused.content.decode()
     hold(auditor, instance.lease, reason="Case 17", until=now + timedelta(days=400), now=now)
     assert "A legal hold keeps it until " in client.get(page).content.decode()
+
+
+def test_a_freeze_that_delays_its_end_is_told_on_the_page_and_by_the_api(story: Story, as_user: AsUser) -> None:
+    instance = story.built(name="loan-pg").instance
+    assert instance is not None
+    client, page, ends = as_user(story.dana), f"/services/{instance.pk}/", instance.lease.ends_at
+    assert "A change freeze delays" not in client.get(page).content.decode()
+    assert client.get(f"/api/v1/instances/{instance.pk}/lease").json()["freeze"] is None
+    until = ends + timedelta(days=2)
+    FreezeWindow.objects.create(reason="<i>Closing</i>", deeds=["reclaim"], starts_at=ends, ends_at=until)
+    assert re.search(
+        r"A change freeze delays that until [^<]+: &lt;i&gt;Closing&lt;/i&gt;", client.get(page).content.decode()
+    )
+    said = client.get(f"/api/v1/instances/{instance.pk}/lease").json()["freeze"]
+    assert (said["why"], datetime.fromisoformat(said["until"])) == ("<i>Closing</i>", until)
 
 
 def test_a_service_is_stopped_and_started_from_its_page(story: Story, as_user: AsUser) -> None:

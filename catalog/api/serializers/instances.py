@@ -7,6 +7,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from catalog.api.fields import FreeObject, Page, Strict, Text, Whole
+from catalog.api.serializers.approvals import Freeze
 from catalog.api.serializers.orders import LONGEST, Event
 from catalog.api.serializers.texts import ProjectName
 from catalog.common import clock
@@ -15,6 +16,7 @@ from catalog.instances.states import InstanceState
 from catalog.leases.limits import extension_room
 from catalog.leases.models import Lease as LeaseRow
 from catalog.leases.states import LeaseState
+from catalog.orders.frozen import keeping
 
 
 class InstanceQuery(Page):
@@ -108,11 +110,19 @@ class LeaseDetail(Lease):
     extensions = serializers.IntegerField(help_text=_("How often it was extended."))
     extension_room_seconds = serializers.SerializerMethodField(help_text=_("The furthest one extension may go now."))
     next_notice_at = serializers.DateTimeField(allow_null=True)
+    freeze = serializers.SerializerMethodField(
+        help_text=_("The change freeze that delays what its end brings; null: none does.")
+    )
     events = serializers.SerializerMethodField(help_text=_("The last hundred, in order."))
 
     def get_extension_room_seconds(self, lease: LeaseRow) -> int:
         """Zero where it cannot be extended."""
         return extension_room(lease, clock.now())
+
+    @extend_schema_field(Freeze(allow_null=True))
+    def get_freeze(self, lease: LeaseRow) -> Any:
+        found = keeping(lease, now=clock.now())
+        return Freeze({"why": found.reason, "until": found.until}).data if found else None
 
     @extend_schema_field(Event(many=True))
     def get_events(self, lease: LeaseRow) -> Any:

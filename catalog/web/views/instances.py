@@ -22,6 +22,7 @@ from catalog.leases.models import Lease
 from catalog.leases.states import LeaseState
 from catalog.offerings.models import Plan
 from catalog.orders import operations, selectors, services
+from catalog.orders.frozen import keeping
 from catalog.orders.models import Order
 from catalog.placement.selectors import locate_rows
 from catalog.tenancy.policy import Action, can
@@ -88,6 +89,7 @@ def _page(request: PortalRequest, found: ServiceInstance, **more: Any) -> HttpRe
         "services",
         lease=lease,
         lease_held=held,
+        lease_freeze=keeping(lease, now=clock.now()) if lease is not None else None,
         lease_whole=int((lease.ends_at - lease.starts_at).total_seconds()) if lease else 0,
         lease_gone=int((clock.now() - lease.starts_at).total_seconds()) if lease else 0,
         extensions=lease_choices(min(room, _EXTENSIONS)) if room else [],
