@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -28,7 +28,7 @@ WORKERS = 4
 COMPUTING = 2
 """Workers of tests without hosts, beside those."""
 WHOLE_STACK = "tests/e2e"
-"""A stack computes also while its tests wait. So these go first and alone, and it is gone before all others begin."""
+"""A stack computes also while its tests wait. So these go before others of hosts, and it is gone when those begin."""
 
 
 def say(text: str) -> None:
@@ -103,27 +103,19 @@ def check(suite: Suite) -> int:
 def everything(suite: Suite) -> int:
     """Everything but the long stories: on PostgreSQL, with real hosts and whole stacks, and all but the pages on SQLite too.
 
-    Tests of hosts mostly wait, those without hosts compute: so both run at once, and hosts, which have deadlines, go first.
+    Tests of hosts mostly wait, those without hosts compute: so both run at once, and what has deadlines goes first.
     """
     log = bootstrap.test_directory() / "without-hosts.log"
-    computing: list[subprocess.Popen[bytes]] = []
-
-    def compute() -> None:
-        computing.append(without_hosts(suite, "--without-pages", log=log, workers=COMPUTING))
-
-    failed = on_postgresql(suite, "-m", "not long", "--another-database", meanwhile=compute)
-    for process in computing:
-        failed = process.wait() or failed
-        say("\n== on SQLite, without hosts ==")
-        say(log.read_text(encoding="utf-8", errors="replace"))
+    computing = without_hosts(suite, "--without-pages", log=log, workers=COMPUTING)
+    failed = on_postgresql(suite, "-m", "not long", "--another-database")
+    failed = computing.wait() or failed
+    say("\n== on SQLite, without hosts ==")
+    say(log.read_text(encoding="utf-8", errors="replace"))
     return failed
 
 
-def on_postgresql(suite: Suite, *words: str, meanwhile: Callable[[], None] = lambda: None) -> int:
-    """Tests on PostgreSQL with real hosts: every test there is, unless ``words`` choose.
-
-    :param meanwhile: starts what runs beside all of them but those of the whole stack.
-    """
+def on_postgresql(suite: Suite, *words: str) -> int:
+    """Tests on PostgreSQL with real hosts: every test there is, unless ``words`` choose."""
     rack = bootstrap.STATE / "rack"
     if not (rack / "image" / "digest").exists():
         image = suite.start([str(bootstrap.RACK / "rack"), "image"], RACK_STATE=str(rack))
@@ -141,7 +133,6 @@ def on_postgresql(suite: Suite, *words: str, meanwhile: Callable[[], None] = lam
             "RACK_IMAGE": str(rack / "image"),
         }
         failed = suite.pytest(WHOLE_STACK, *words, workers=0, **more).wait()
-        meanwhile()
         rest = [f"--ignore={OTHERWISE_CHECKED}", f"--ignore={WHOLE_STACK}"]
         return suite.pytest(*rest, *words, **more).wait() or failed
 
