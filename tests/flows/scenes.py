@@ -1,4 +1,7 @@
-"""What people do, in a process of its own against the engine's database: ``python -m tests.flows.scenes <scene> <JSON>``."""
+"""What people do, in a process of its own against the engine's database: ``python -m tests.flows.scenes``.
+
+It reads a line with the name of a scene and what it is given, as JSON, and answers with a line that begins with ``ANSWER``.
+"""
 
 import json
 import os
@@ -27,6 +30,7 @@ from catalog.reclaim.services import enrol  # noqa: E402
 from catalog.tenancy.models import Project, Role, User  # noqa: E402
 from catalog.tenancy.policy import actor_for, system  # noqa: E402
 from tests.factories import SERVICES, HostFactory, ProjectFactory, TenantFactory, UserFactory, ZoneFactory  # noqa: E402
+from tests.flows import ANSWER  # noqa: E402
 
 OPERATOR = system("test")
 
@@ -153,4 +157,6 @@ SCENES = {
 }
 
 if __name__ == "__main__":
-    print(json.dumps(SCENES[sys.argv[1]](**json.loads(sys.argv[2]))))
+    for asked in sys.stdin:
+        scene, given = json.loads(asked)
+        print(ANSWER + json.dumps(SCENES[scene](**given)), flush=True)

@@ -1,12 +1,16 @@
 """Placing an order: claimed at once or waiting for a person, once per key, and a refusal leaves no trace."""
 
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.conf import settings
+from django.db import connection
 from django.utils.timezone import localtime
 
+from catalog.approvals.models import Request
 from catalog.audit.models import AuditEntry
 from catalog.common.errors import DomainError
 from catalog.dispatch.models import Job, JobState
@@ -14,7 +18,7 @@ from catalog.dispatch.selectors import USUAL_WIPE
 from catalog.instances.services import secret_of
 from catalog.leases.models import Lease
 from catalog.offerings.models import OfferingVersion
-from catalog.orders import fulfilment, services
+from catalog.orders import claims, fulfilment, services
 from catalog.orders.models import Order, OrderEvent
 from catalog.orders.states import OrderState
 from catalog.pool.models import Zone
@@ -207,3 +211,30 @@ def test_a_host_without_a_free_port_is_passed_over(world: World) -> None:
         world.place("db-3")
     assert refusal.value.code == "no-port"
     assert holdings() == before
+
+
+def test_after_so_many_hosts_without_a_port_a_claim_looks_no_further(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = OfferingVersion.objects.get()
+    version.manifest["port"]["range"] = [20000, 20000]
+    version.save()
+    world.place("db-0")
+    before = holdings()
+    monkeypatch.setattr(claims, "HOSTS_WITHOUT_PORT", 1)
+    with pytest.raises(DomainError) as refusal:
+        world.place("db-1")
+    assert refusal.value.code == "no-port"
+    assert holdings() == before
+    monkeypatch.setattr(claims, "HOSTS_WITHOUT_PORT", 2)
+    assert world.place("db-1").state == OrderState.DISPATCHED
+
+
+def test_requests_from_before_they_named_their_service_get_that_of_their_order(world: World) -> None:
+    """The data migration, on today's tables."""
+    order, other = world.place("db-0", plan="dedicated"), world.place("db-1", plan="dedicated")
+    Request.objects.filter(subject_id=order.pk).update(instance=None)
+    migration = import_module("catalog.orders.migrations.0007_open_requests_name_their_service")
+    migration.name_services(apps, connection.schema_editor())
+    named = dict(Request.objects.values_list("subject_id", "instance"))
+    assert named == {order.pk: order.instance_id, other.pk: other.instance_id}
