@@ -15,6 +15,7 @@ from catalog.dispatch.errors import PrefectUnavailable
 from catalog.dispatch.models import Job, JobState
 from catalog.dispatch.prefect import Prefect
 from tests.flows.engine import Engine
+from tests.flows.plays import until
 
 
 @pytest.fixture(scope="module")
@@ -37,16 +38,21 @@ def enqueue(zone: str = "zone-a", *, attempt: int = 1, subject: uuid.UUID | None
     )  # fmt: skip
 
 
+def relayed(later: timedelta = timedelta(0)) -> None:
+    """One job is sent; like the product's own relay again and again, because Prefect's SQLite is locked now and then."""
+    assert until(lambda: services.relay(now() + later) == 1, 60)
+
+
 def test_a_job_is_sent_once_however_often_it_is_relayed(prefect: Prefect) -> None:
     job = enqueue()
-    assert services.relay(now()) == 1
+    relayed()
     job.refresh_from_db()
     assert job.state == JobState.SENT
     first = job.flow_run_id
     assert first is not None
     # As if the relay had died before it could mark the row.
     Job.objects.update(state=JobState.QUEUED, flow_run_id=None)
-    assert services.relay(now()) == 1
+    relayed()
     job.refresh_from_db()
     assert job.flow_run_id == first
     assert services.relay(now()) == 0
@@ -55,7 +61,7 @@ def test_a_job_is_sent_once_however_often_it_is_relayed(prefect: Prefect) -> Non
 
 def test_prefect_learns_ids_and_nothing_else(prefect: Prefect, engine: Engine) -> None:
     job = enqueue()
-    services.relay(now())
+    relayed()
     job.refresh_from_db()
     run = prefect._call("GET", f"/flow_runs/{job.flow_run_id}").json()
     assert run["parameters"] == {"order_id": str(job.subject_id), "attempt": 1}
@@ -65,17 +71,18 @@ def test_prefect_learns_ids_and_nothing_else(prefect: Prefect, engine: Engine) -
 def test_a_job_is_kept_back_until_its_time(prefect: Prefect) -> None:
     job = enqueue(not_before=now() + timedelta(minutes=5))
     assert services.relay(now()) == 0
-    assert services.relay(now() + timedelta(minutes=5)) == 1
+    relayed(timedelta(minutes=5))
     job.refresh_from_db()
     assert job.state == JobState.SENT
 
 
 def test_a_zone_without_deployment_does_not_hold_up_the_others(prefect: Prefect) -> None:
     lost, good = enqueue("zone-nowhere"), enqueue()
-    assert services.relay(now()) == 1
+    relayed()
     lost.refresh_from_db()
     good.refresh_from_db()
-    assert (lost.state, lost.send_failures, good.state) == (JobState.QUEUED, 1, JobState.SENT)
+    assert (lost.state, good.state) == (JobState.QUEUED, JobState.SENT)
+    assert lost.send_failures >= 1
 
 
 def test_with_prefect_down_jobs_wait(db: None, settings: Settings) -> None:
@@ -100,13 +107,13 @@ def test_a_newer_attempt_closes_the_older(db: None) -> None:
 class TestStale:
     def test_one_that_waits_for_a_worker_is_not_dead(self, prefect: Prefect, settings: Settings) -> None:
         enqueue()
-        services.relay(now())
+        relayed()
         assert services.stale(now() + timedelta(hours=1)) == []
 
     @pytest.mark.parametrize("state", ["CRASHED", "CANCELLED"])
     def test_one_that_ended_without_a_word_is(self, prefect: Prefect, settings: Settings, state: str) -> None:
         job = enqueue()
-        services.relay(now())
+        relayed()
         job.refresh_from_db()
         assert job.flow_run_id is not None
         prefect.end(job.flow_run_id, state, "test")
@@ -116,13 +123,13 @@ class TestStale:
 
     def test_one_that_prefect_has_forgotten_is(self, prefect: Prefect, settings: Settings) -> None:
         job = enqueue()
-        services.relay(now())
+        relayed()
         Job.objects.update(flow_run_id=uuid.uuid4())
         assert services.stale(now() + timedelta(seconds=settings.PICKUP_SECONDS + 1)) == [job]
 
     def test_nothing_is_judged_while_prefect_is_down(self, prefect: Prefect, settings: Settings) -> None:
         enqueue()
-        services.relay(now())
+        relayed()
         settings.PREFECT_API_URL = "http://127.0.0.1:1/api"
         with pytest.raises(PrefectUnavailable):
             services.stale(now() + timedelta(hours=1))
@@ -131,7 +138,7 @@ class TestStale:
 class TestBury:
     def test_prefect_is_told_first_and_the_run_may_not_write_any_more(self, prefect: Prefect) -> None:
         job = enqueue()
-        services.relay(now())
+        relayed()
         job.refresh_from_db()
         assert job.flow_run_id is not None
         services.claim("order", job.subject_id, 1, job.flow_run_id, now())
