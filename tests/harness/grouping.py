@@ -7,6 +7,9 @@ import pytest
 FOLDERS_WITH_HOSTS = ("rack", "playbooks", "flows", "e2e", "stack")
 """Each keeps its own hosts for as long as its worker lives, so its tests stay together."""
 
+ALONE = ("playbooks/test_lifecycle.py",)
+"""As long as all others of its folder together: it has a worker, and hosts, of its own."""
+
 LONGEST = ("e2e", "playbooks", "flows", "rack", "stack", "architecture", "dispatch")
 """What takes longest begins first, so that at the end no worker has much left while the others have nothing."""
 
@@ -45,7 +48,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     folder = _folder(item)
     if _needs_hosts(item) and not item.get_closest_marker("xdist_group"):
         assert folder in FOLDERS_WITH_HOSTS, f"{item.nodeid} needs hosts, and its folder has none"
-        item.add_marker(pytest.mark.xdist_group(folder))
+        alone = f"{folder}/{item.path.name}"
+        item.add_marker(pytest.mark.xdist_group(alone if alone in ALONE else folder))
     elif "engine" in getattr(item, "fixturenames", ()):
         # A Prefect server takes longer to start than most of its tests take.
         item.add_marker(pytest.mark.xdist_group(f"engine of {item.path.name}"))

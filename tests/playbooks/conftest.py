@@ -1,4 +1,4 @@
-"""One rack for all tests of the services' playbooks; its place and name come from the environment."""
+"""A rack for the tests of the services' playbooks, one in each worker of the tests that has some of them."""
 
 import os
 import tempfile
@@ -15,12 +15,13 @@ HOST, OUTSIDER = "zone-a-01", "zone-b-01"
 
 @pytest.fixture(scope="session")
 def service_rack() -> Iterator[Rack]:
-    state = Path(os.environ.get("RACK_STATE", Path(tempfile.gettempdir()) / "pumasi-services-rack"))
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    state = Path(os.environ.get("RACK_STATE", Path(tempfile.gettempdir()) / f"pumasi-services-rack-{worker}"))
     image = os.environ.get("RACK_IMAGE")
     rack = Rack(
         state,
-        os.environ.get("RACK_NAME", "pumasisvc"),
-        os.environ.get("RACK_SUBNET", "10.82.0"),
+        os.environ.get("RACK_NAME", f"pumasisvc{worker}"),
+        os.environ.get("RACK_SUBNET", f"10.82.{worker}"),
         Path(image) if image else None,
     )
     rack.build()
