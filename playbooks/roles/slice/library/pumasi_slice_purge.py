@@ -13,13 +13,13 @@ import grp
 import os
 import pwd
 import re
-import shutil
 import time
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.pumasi_firewall import remove as remove_firewall
 from ansible.module_utils.pumasi_host import check_unit, fill, run
+from ansible.module_utils.pumasi_removal import remove_path
 from ansible.module_utils.pumasi_traces import account_uid, journal_lines, matching, naming_files, processes_naming
 
 SECONDS_TO_END = 10
@@ -63,10 +63,7 @@ def remove_paths(patterns):
     removed = []
     for pattern in patterns:
         for path in map(Path, matching(pattern)):
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+            remove_path(path)
             removed.append(f"path {path}")
     return removed
 
