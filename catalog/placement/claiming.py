@@ -2,7 +2,7 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -94,17 +94,14 @@ class Claim:
         self, choices: Sequence[Choice], *, waiting: bool
     ) -> tuple[list[tuple[Placed, Choice]], frozenset[uuid.UUID]]:
         """What was claimed; or, nothing claimed and nothing kept locked, the hosts that could not be had."""
-        while True:
-            try:
-                with transaction.atomic():
-                    placed, missed = self._claim(choices, skip_locked=not waiting)
-                    if missed:
-                        raise _GaveUp(missed)
-                    return placed, missed
-            except _GaveUp as gave_up:
-                return [], gave_up.missed
-            except NeverHeld as first:
-                first.begin()
+        try:
+            with transaction.atomic():
+                placed, missed = self._claim(choices, skip_locked=not waiting)
+                if missed:
+                    raise _GaveUp(missed)
+                return placed, missed
+        except _GaveUp as gave_up:
+            return [], gave_up.missed
 
     def _claim(
         self, choices: Sequence[Choice], *, skip_locked: bool
@@ -249,6 +246,7 @@ _HOLD = Change(
 _LOCK_INVENTORIES = Statement(
     lambda hosts: lock(Inventory.objects.filter(host__in=hosts)).values_list("host", "resource_class", "free", "used")
 )
+_HOLDINGS = Statement(lambda tenant: Holding.objects.filter(tenant=tenant).values_list("resource_class", "zone"))
 _LOCK_HOLDINGS = Statement(
     lambda tenant, names: lock(Holding.objects.filter(tenant=tenant, resource_class__in=names)).values_list(
         "resource_class", "zone"
@@ -256,35 +254,19 @@ _LOCK_HOLDINGS = Statement(
 )
 
 
-class NeverHeld(Exception):
-    """The tenant has no row yet for some classes in some zones.
-
-    Who locked some rows, and made others only then, would lock those out of the order of their keys, and wait for somebody who
-    keeps to it. So whoever catches this gives up all locks on holdings, lets it ``begin``, and starts again.
-    """
-
-    def __init__(self, tenant: Tenant, missing: Collection[tuple[str, uuid.UUID]]) -> None:
-        super().__init__()
-        self.tenant, self.missing = tenant, missing
-
-    def begin(self) -> None:
-        """Make the rows, in the caller's transaction."""
-        Holding.objects.bulk_create(
-            (Holding(tenant=self.tenant, resource_class=name, zone_id=zone) for name, zone in sorted(self.missing)),
-            ignore_conflicts=True,
-        )
-
-
 def add_holdings(tenant: Tenant, amounts: Mapping[tuple[str, uuid.UUID], int]) -> None:
     """Add to what the tenant holds of a class in a zone (negative amounts take away).
 
     The rows of all zones are locked: whoever reads afterwards what the tenant holds of a class reads it as it will be committed.
-
-    :raises NeverHeld: nothing was added; what is given back was held once, so only a claim meets it.
     """
-    locked = _LOCK_HOLDINGS.ask(tenant.pk, sorted({name for name, _ in amounts}))
-    if missing := amounts.keys() - set(locked):
-        raise NeverHeld(tenant, missing)
+    # Missing rows come before any is locked. Who locked some, and saw only then that others had been made, would lock those out
+    # of the order of their keys, and wait for somebody who keeps to it.
+    if not amounts.keys() <= set(_HOLDINGS.ask(tenant.pk)):
+        Holding.objects.bulk_create(
+            (Holding(tenant=tenant, resource_class=name, zone_id=zone) for name, zone in sorted(amounts)),
+            ignore_conflicts=True,
+        )
+    _LOCK_HOLDINGS.ask(tenant.pk, sorted({name for name, _ in amounts}))
     for zone_id in {zone for _, zone in amounts}:
         here = {name: amount for (name, zone), amount in amounts.items() if zone == zone_id}
         _HOLD.make(tenant.pk, zone_id, list(here), list(here.values()))

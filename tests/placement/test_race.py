@@ -14,6 +14,7 @@ from catalog.common.isolation import Isolation
 from catalog.instances.models import ServiceInstance
 from catalog.ipam.models import Endpoint
 from catalog.ipam.services import claim_endpoint, claim_endpoints, release_endpoints
+from catalog.placement.claiming import add_holdings
 from catalog.placement.errors import NoCapacity
 from catalog.placement.members import Member, Spread
 from catalog.placement.models import Allocation, Holding
@@ -329,34 +330,13 @@ def test_a_client_killed_in_the_middle_leaves_nothing(instances: list[ServiceIns
 
 def test_holdings_are_all_there_before_the_first_is_locked() -> None:
     """Else who locked some of them, and then one that was made meanwhile, would lock out of order: a deadlock under fire."""
-    project, plan = ProjectFactory(), PlanFactory()
-    known, new = (HostFactory() for _ in "ab")
-
-    def told(host: Host) -> list[str]:
-        instance = InstanceFactory(project=project, plan=plan)
-        with CaptureQueriesContext(connection) as asked, transaction.atomic():
-            place(
-                instance, resources=SLICE, exclusive=False, tenant=project.tenant, zone=host.zone, now=NOW, actor=TESTER
-            )
-        words = {
-            "ROLLBACK TO": "undone",
-            'INSERT INTO "placement_holding"': "made",
-            'UPDATE "placement_holding"': "added",
-        }
-        locks = {"placement_holding": "locked"}
-        said = [
-            next((short for word, short in words.items() if word in query["sql"]), "")
-            or next(
-                (short for word, short in locks.items() if word in query["sql"] and "FOR NO KEY" in query["sql"]), ""
-            )
-            for query in asked
-        ]
-        return [each for each in said if each]
-
-    assert told(known) == ["locked", "undone", "made", "locked", "added"]
-    assert told(new) == ["locked", "undone", "made", "locked", "added"], "rows of another zone were locked first"
-    assert told(new) == ["locked", "added"]
-    assert dict(Holding.objects.filter(resource_class=VCPU).values_list("zone", "used")) == {
-        known.zone_id: SLICE[VCPU],
-        new.zone_id: 2 * SLICE[VCPU],
-    }
+    project, known, new = ProjectFactory(), ZoneFactory(), ZoneFactory()
+    with transaction.atomic():
+        add_holdings(project.tenant, {(VCPU, known.pk): 1})
+    with CaptureQueriesContext(connection) as asked, transaction.atomic():
+        add_holdings(project.tenant, {(VCPU, new.pk): 2, (VCPU, known.pk): 1})
+    told = [query["sql"] for query in asked if "placement_holding" in query["sql"]]
+    made, locked = ([n for n, sql in enumerate(told) if word in sql] for word in ("INSERT INTO", "FOR NO KEY UPDATE"))
+    assert (len(made), len(locked)) == (1, 1)
+    assert made < locked
+    assert dict(Holding.objects.values_list("zone", "used")) == {known.pk: 2, new.pk: 2}
