@@ -177,18 +177,12 @@ class ForkWorker(ProcessWorker):
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
         """Ask Prefect for runs where the catalog has sent any, and else only every ``WORKER_IDLE_SECONDS``."""
-        if time.monotonic() < self._asked_at + settings.WORKER_IDLE_SECONDS and not await sync_to_async(self._sent)():
+        if time.monotonic() < self._asked_at + settings.WORKER_IDLE_SECONDS and not await _found(
+            lambda: sent_to(self._work_pool_name)
+        ):
             return []
         self._asked_at = time.monotonic()
         return await super().get_and_submit_flow_runs()
-
-    def _sent(self) -> bool:
-        """Whether the catalog has sent this zone anything. Prefect is asked, too, where the catalog does not answer."""
-        try:
-            return sent_to(self._work_pool_name)
-        except DatabaseError:
-            close_old_connections()
-            return True
 
     async def _submit_scheduled_flow_runs(self, flow_run_response: list[WorkerFlowRunResponse]) -> list[FlowRun]:
         """Of the runs that one schedule has made, take up only the newest that is due, and none while another is at work.
@@ -220,13 +214,7 @@ class ForkWorker(ProcessWorker):
     async def _anything_to_do(self, deployment_id: UUID) -> bool:
         """Whether a scheduled run would find something. A look costs a few milliseconds, a run of a flow a CPU-second or two."""
         look = LOOKS.get((await self._deployment(deployment_id)).entrypoint or "")
-        if look is None:
-            return True
-        try:
-            return await sync_to_async(look)(self._work_pool_name, now())
-        except DatabaseError:
-            await sync_to_async(close_old_connections)()
-            return True
+        return look is None or await _found(lambda: look(self._work_pool_name, now()))
 
     async def _deployment(self, deployment_id: UUID) -> DeploymentResponse:
         """As it was when this worker first had a run of it: deploying again changes only what its server looks at."""
@@ -290,6 +278,19 @@ class ForkWorker(ProcessWorker):
         if execution is None or execution.status_code is None:
             raise RuntimeError("the run could not be started")
         return ProcessWorkerResult(status_code=execution.status_code, identifier=str(handle.pid))
+
+
+async def _found(look: Callable[[], bool]) -> bool:
+    """What a look at the catalog finds; where the catalog does not answer there may be something."""
+
+    def answer() -> bool:
+        try:
+            return look()
+        except DatabaseError:
+            close_old_connections()
+            return True
+
+    return await sync_to_async(answer)()
 
 
 def _due_at(run: FlowRun) -> datetime:

@@ -5,6 +5,7 @@ queryset, in one place; on SQLite it is that queryset which is asked.
 """
 
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -20,15 +21,15 @@ _LONGEST = 16_384
 """A list longer than this is not asked for in one statement."""
 
 
-class _Compiled:
+class _Compiled(ABC):
     """What statements of both kinds share: values in, SQL and its parameters out."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[Any, ...], tuple[str, list[tuple[bool, Any]]]] = {}
 
+    @abstractmethod
     def _sql(self, values: Sequence[Any]) -> tuple[str, tuple[Any, ...]]:
         """The SQL for a queryset built from ``values``."""
-        raise NotImplementedError  # pragma: no cover
 
     def _execute(self, cursor: CursorWrapper, values: Sequence[Any]) -> None:
         filled = [_filled(value) if isinstance(value, list) else value for value in values]
