@@ -1,5 +1,6 @@
 """The named cast. Capital and Card are affiliates; Mallory belongs to a third and must never see anything of theirs."""
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -21,6 +22,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("postgresql"):
             item.add_marker(elsewhere)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays to the end, so nobody need look again and again for garbage in it."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture(scope="session")

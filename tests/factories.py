@@ -205,14 +205,12 @@ def manifest(slug: str = "postgresql", version: str = "1.0.0", **changes: Any) -
             },
         ],
         "steps": {"provision": 40, "verify": 5, "decommission": 20, "residue": 5},
-        "playbooks": {
-            "provision": "provision.yml", "verify": "verify.yml",
-            "decommission": "decommission.yml", "residue": "residue.yml",
-        },
+        "playbooks": {"provision": "provision.yml", "verify": "verify.yml"},
+        "residues": {"service": f"{slug}@{{unit}}.service", "paths": {"data": [f"/var/lib/{slug}/{{unit}}"]}},
         "operations": [
             {
                 "name": name, "title": {"en": title, "ko": ko}, "about": {"en": f"{title} it.", "ko": f"{ko}합니다."},
-                "playbook": f"{name}.yml", "verify": name == "start", "from": [begins], "to": ends, "seconds": 3,
+                "verify": name == "start", "from": [begins], "to": ends, "seconds": 3,
             }
             for name, title, ko, begins, ends in (
                 ("stop", "Stop", "정지", "active", "stopped"), ("start", "Start", "시작", "stopped", "active"),

@@ -9,7 +9,7 @@ from django.db import connections
 from django.db.models import Exists, OuterRef
 
 from catalog.offerings.errors import NarrowingInvalid
-from catalog.offerings.models import Plan, Publication
+from catalog.offerings.models import OfferingFolder, Plan, Publication
 from catalog.offerings.services import parameter_schema
 from catalog.pool.models import Host, Inventory
 from catalog.pool.states import HostState
@@ -22,9 +22,11 @@ def published_plans_can_be_built(
     """E001 a playbook is missing, E002 the narrowing does not fit, W001 no host is large enough."""
     if not databases or "default" not in databases or not _tables_exist():
         return []
-    published = Plan.objects.filter(
-        publication=Publication.PUBLISHED, offering__publication=Publication.PUBLISHED
-    ).select_related("offering", "version")
+    published = (
+        Plan.objects.filter(publication=Publication.PUBLISHED, offering__publication=Publication.PUBLISHED)
+        .select_related("offering", "version")
+        .annotate(is_kept=Exists(OfferingFolder.objects.filter(version=OuterRef("version"))))
+    )
     found: list[CheckMessage] = []
     for plan in published:
         found += _check(plan)
@@ -33,16 +35,18 @@ def published_plans_can_be_built(
 
 def _tables_exist() -> bool:
     tables = set(connections["default"].introspection.table_names())
-    return {Plan._meta.db_table, Inventory._meta.db_table, Host.traits.through._meta.db_table} <= tables
+    needed = (Plan, OfferingFolder, Inventory, Host.traits.through)
+    return {each._meta.db_table for each in needed} <= tables
 
 
-def _check(plan: Plan) -> Iterable[CheckMessage]:
+def _check(plan: Any) -> Iterable[CheckMessage]:
     folder = settings.PLAYBOOKS_DIR / "services" / plan.offering.slug
     for name in plan.version.manifest["playbooks"].values():
-        if not (folder / name).is_file():
+        # A version that has its folder was whole when it was loaded.
+        if not plan.is_kept and not (folder / name).is_file():
             yield Error(
                 f"The published plan {plan} cannot be built: its playbook {name} is missing.",
-                hint="Bring the playbooks to the version that was loaded, or hide the plan.", obj=plan, id="offerings.E001",
+                hint="Load the version again, or hide the plan.", obj=plan, id="offerings.E001",
             )  # fmt: skip
     try:
         parameter_schema(plan)

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,8 @@ from jsonschema.exceptions import SchemaError
 
 from catalog.common.data import in_order, in_words, ordinary
 from catalog.offerings.errors import ManifestInvalid, NarrowingInvalid
-from catalog.offerings.operations import ENDS_OF, Operation, operations_of
+from catalog.offerings.folders import FolderInvalid, digest_of, files_of, packed
+from catalog.offerings.operations import ENDS_OF, HOUSE, Operation, operations_of
 from catalog.offerings.schemas import Schema, narrowed, validator
 from catalog.offerings.stacks import wrong_isolation, wrong_roles
 
@@ -21,12 +21,17 @@ SCHEMA_FILE = "manifest.schema.json"
 
 @dataclass(frozen=True)
 class Manifest:
-    """One valid manifest; ``digest`` is the SHA-256 of its canonical JSON."""
+    """One valid manifest.
+
+    :param digest: SHA-256 of the files of its folder.
+    :param folder: those files, packed.
+    """
 
     slug: str
     version: str
     document: dict[str, Any]
     digest: str
+    folder: bytes
 
 
 def read_all(root: Path) -> list[Manifest]:
@@ -41,10 +46,14 @@ def read_all(root: Path) -> list[Manifest]:
         document, problems = _read(path, schema)
         wrong |= {f"{path.parent.name}/{path.name}: {place}": what for place, what in problems.items()}
         if document is not None and not problems:
-            canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-            manifests.append(
-                Manifest(document["slug"], document["version"], document, sha256(canonical).hexdigest())
-            )  # fmt: skip
+            try:
+                files = files_of(path.parent)
+            except FolderInvalid as error:
+                wrong[f"{path.parent.name}/{error.place}"] = str(error)
+            else:
+                manifests.append(
+                    Manifest(document["slug"], document["version"], document, digest_of(files), packed(files))
+                )  # fmt: skip
     if not manifests and not wrong:
         raise ManifestInvalid(_("There is no manifest below %s.") % root)
     if wrong:
@@ -121,8 +130,10 @@ def _wrong_operations(folder: Path, document: dict[str, Any]) -> dict[str, str]:
         if operation.name in found:
             wrong[f"{place}.name"] = _("Another operation has this name.")
         found[operation.name] = operation
-        if not (folder / operation.playbook).is_file():
+        if operation.playbook and not (folder / operation.playbook).is_file():
             wrong[f"{place}.playbook"] = _("There is no file %s beside the manifest.") % operation.playbook
+        elif not operation.playbook and operation.name not in HOUSE:
+            wrong[f"{place}.playbook"] = _("Name its playbook: only stop, start and restart have one of the house.")
         wrong |= {f"{place}.{where}": what for where, what in _wrong_parameters(operation.parameters).items()}
         if operation.name in ENDS_OF and (
             operation.ends != ENDS_OF[operation.name] or operation.parameters.get("required")

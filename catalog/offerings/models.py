@@ -38,12 +38,15 @@ class Offering(UUIDModel):
 
 
 class OfferingVersion(UUIDModel):
-    """A manifest exactly as it was loaded; never changed. Orders keep the one that built them."""
+    """An offering's folder exactly as it was loaded, unchanged once anything was ordered from it.
+
+    A service is operated, and given back, with the version that built it, also when newer ones are on sale.
+    """
 
     offering = models.ForeignKey(Offering, on_delete=models.PROTECT, related_name="versions")
     version = models.CharField(max_length=40)
     git_revision = models.CharField(max_length=64)
-    digest = models.CharField(max_length=64, help_text="SHA-256 of the canonical manifest")
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the folder's files")
     manifest = models.JSONField()
     loaded_at = models.DateTimeField()
 
@@ -55,6 +58,22 @@ class OfferingVersion(UUIDModel):
 
     def __str__(self) -> str:
         return f"{self.offering.slug} {self.version}"
+
+
+class OfferingFolder(models.Model):
+    """The files a version was loaded from. Apart from it, so that they are read only by who builds."""
+
+    version = models.OneToOneField(
+        OfferingVersion, on_delete=models.CASCADE, primary_key=True, related_name="folder"
+    )  # fmt: skip
+    archive = models.BinaryField(help_text="ZIP")
+
+    class Meta:
+        verbose_name = _("folder of an offering")
+        verbose_name_plural = _("folders of offerings")
+
+    def __str__(self) -> str:
+        return str(self.version)
 
 
 class Plan(UUIDModel):

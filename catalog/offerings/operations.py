@@ -10,6 +10,8 @@ STOP = "stop"
 START = "start"
 """The operations the platform itself orders: a lease in grace is stopped, one that is extended again is started."""
 ENDS_OF = {STOP: "stopped", START: "active"}
+HOUSE = frozenset({STOP, START, "restart", "decommission", "residue"})
+"""Steps that the house has a playbook for, which is the same for every service: ``playbooks/slices``."""
 
 NO_PARAMETERS: Schema = {"type": "object", "additionalProperties": False, "properties": {}}
 
@@ -20,7 +22,7 @@ class Operation:
 
     :param title: language (``en``, ``ko``) → its name on a button.
     :param about: language → what it does, in a sentence.
-    :param playbook: file name beside the manifest.
+    :param playbook: file name beside the manifest; empty: the house's own.
     :param verify: whether the service is tried as a client afterwards, as after a build.
     :param begins: states of an instance in which it may be ordered; one that is tainted always may.
     :param ends: the state of an instance after it went well.
@@ -46,7 +48,7 @@ def operations_of(manifest: Mapping[str, Any]) -> list[Operation]:
             name=said["name"],
             title=said["title"],
             about=said["about"],
-            playbook=said["playbook"],
+            playbook=said.get("playbook", ""),
             verify=said.get("verify", False),
             begins=frozenset(said["from"]),
             ends=said["to"],
@@ -55,6 +57,12 @@ def operations_of(manifest: Mapping[str, Any]) -> list[Operation]:
         )
         for said in manifest.get("operations", ())
     ]
+
+
+def playbooks_of(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Step, or name of an operation → its file beside the manifest. What is not in it is the house's own."""
+    named = {each.name: each.playbook for each in operations_of(manifest) if each.playbook}
+    return {**manifest["playbooks"], **named}
 
 
 def find_operation(manifest: Mapping[str, Any], name: str) -> Operation | None:

@@ -1,19 +1,22 @@
 """Loading manifests into the catalog; finding what is on sale; checking what a user chose."""
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
 from catalog.audit.services import record
 from catalog.common.data import in_order, in_words, ordinary
 from catalog.offerings.errors import DataClassNotAllowed, ManifestVersionReused, PlanUnavailable
+from catalog.offerings.folders import unpack
 from catalog.offerings.manifests import Manifest, read_all
-from catalog.offerings.models import Offering, OfferingVersion, Plan, Publication
+from catalog.offerings.models import Offering, OfferingFolder, OfferingVersion, Plan, Publication
 from catalog.offerings.schemas import Schema, narrowed, with_defaults
 from catalog.offerings.stacks import isolation_of
 from catalog.tenancy.policy import Action, Actor, require
@@ -25,6 +28,7 @@ class LoadReport:
 
     new: list[str] = field(default_factory=list)
     new_version: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
     withdrawn_plans: list[str] = field(default_factory=list)
 
@@ -41,7 +45,8 @@ def load_manifests(
     :param publish: put on sale what is still a draft; what a curator has hidden stays hidden.
     :raises Forbidden: the actor does not curate the catalog.
     :raises ManifestInvalid: with every fault found.
-    :raises ManifestVersionReused: the content of a version differs from what was loaded under it before.
+    :raises ManifestVersionReused: a folder differs from what was loaded under its version before. Only a draft from which
+        nothing was ever ordered may change without a new version.
     """
     require(actor, Action.CURATE)
     manifests = read_all(root)
@@ -71,23 +76,56 @@ def _load(manifest: Manifest, report: LoadReport, *, git_revision: str, now: dat
         },
     )  # fmt: skip
     version = OfferingVersion.objects.filter(offering=offering, version=manifest.version).first()
-    if version is not None and version.digest != manifest.digest:
-        raise ManifestVersionReused(fields={manifest.slug: ManifestVersionReused.title})
-    if version is None:
-        version = OfferingVersion.objects.create(
-            offering=offering, version=manifest.version, git_revision=git_revision, digest=manifest.digest,
-            manifest=said, loaded_at=now,
+    if version is None or version.digest != manifest.digest:
+        if version is not None and not _may_change(version, said):
+            raise ManifestVersionReused(fields={manifest.slug: ManifestVersionReused.title})
+        was_known = version is not None
+        version, _created = OfferingVersion.objects.update_or_create(
+            offering=offering, version=manifest.version,
+            defaults={
+                "git_revision": git_revision, "digest": manifest.digest, "manifest": said, "loaded_at": now,
+            },
         )  # fmt: skip
+        OfferingFolder.objects.update_or_create(version=version, defaults={"archive": manifest.folder})
         record(
-            actor, "offering.loaded", subject_type="offering", subject_id=str(offering.pk), now=now,
-            after={"slug": manifest.slug, "version": manifest.version, "git_revision": git_revision},
+            actor, "offering.replaced" if was_known else "offering.loaded", subject_type="offering",
+            subject_id=str(offering.pk), now=now,
+            after={
+                "slug": manifest.slug, "version": manifest.version, "git_revision": git_revision, "digest": manifest.digest
+            },
         )  # fmt: skip
-        (report.new if is_new else report.new_version).append(manifest.slug)
+        (report.new if is_new else report.replaced if was_known else report.new_version).append(manifest.slug)
     else:
         report.unchanged.append(manifest.slug)
     for order, plan in enumerate(said["plans"], start=1):
         _load_plan(offering, version, plan, display_order=order * 10)
     _withdraw(offering, {plan["slug"] for plan in said["plans"]}, report, now=now, actor=actor)
+
+
+def _may_change(version: OfferingVersion, said: Mapping[str, Any]) -> bool:
+    """Whether a version's content may still be replaced: it is a draft that nobody ever ordered, or only lacks its folder."""
+    if version.manifest == said and not OfferingFolder.objects.filter(version=version).exists():
+        return True
+    own = (Plan, OfferingFolder)
+    others = (each for each in OfferingVersion._meta.related_objects if each.related_model not in own)
+    return version.offering.publication == Publication.DRAFT and not any(
+        each.related_model._base_manager.filter(**{each.field.name: version}).exists() for each in others
+    )
+
+
+def folder_of(version_id: uuid.UUID, kept: Path) -> Path:
+    """The folder a version was loaded from, laid out below ``kept`` if it is not there yet.
+
+    A version from before folders were kept is built from the folder that the playbooks have now.
+    """
+    version = OfferingVersion.objects.select_related("offering").only("digest", "offering__slug").get(pk=version_id)
+    folder = kept / f"{version.offering.slug}-{version.digest[:16]}"
+    if not folder.is_dir():
+        found = OfferingFolder.objects.filter(version=version_id).first()
+        if found is None:
+            return Path(settings.PLAYBOOKS_DIR) / "services" / version.offering.slug
+        unpack(bytes(found.archive), folder)
+    return folder
 
 
 def _load_plan(offering: Offering, version: OfferingVersion, said: Mapping[str, Any], *, display_order: int) -> None:

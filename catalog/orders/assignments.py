@@ -8,7 +8,7 @@ from typing import Any
 
 from catalog.instances import services as instances
 from catalog.ipam import access, names
-from catalog.offerings.operations import find_operation, operations_of
+from catalog.offerings.operations import find_operation, playbooks_of
 from catalog.orders.models import Order
 from catalog.orders.states import OrderKind
 from catalog.placement.services import locate
@@ -21,8 +21,9 @@ class Assignment:
     """One attempt of an order.
 
     :param undoing: take down what earlier steps built, instead of building.
+    :param version_id: the offering version that built the service, whose folder has the playbooks.
     :param playbooks: step (``provision``, ``verify``, ``decommission``, ``residue``, or the name of an operation) → file name
-        under the offering's folder.
+        in the offering's folder; for a step that is not in it, the house has one.
     :param operation: the steps of an operation, in order; empty for the other kinds.
     :param values: the document the playbooks read; holds secrets.
     :param secrets: values that must appear in no event and no log.
@@ -35,6 +36,7 @@ class Assignment:
     undoing: bool
     slug: str
     manifest_version: str
+    version_id: uuid.UUID
     playbooks: Mapping[str, str]
     operation: tuple[str, ...]
     zone: str
@@ -79,10 +81,12 @@ def assignment_of(order: Order, deadline: datetime) -> Assignment:
         "credentials": credentials,
         "access": {"allow_from": access.allowed(instance.allow_from, tenant=order.tenant, zone=host.zone)},
     }
+    manifest = instance.version.manifest
+    if residues := manifest.get("residues"):
+        values["residues"] = residues
     if "name" in where and (server := names.name_server(host.zone)):
         values["dns"] = server
         hidden += (server["key"]["secret"],)
-    manifest = instance.version.manifest
     wanted = find_operation(manifest, order.operation) if order.kind == OrderKind.OPERATE else None
     if wanted is not None:
         values["operation"] = {"name": wanted.name, "parameters": order.parameters}
@@ -93,7 +97,8 @@ def assignment_of(order: Order, deadline: datetime) -> Assignment:
         undoing=order.undoing,
         slug=order.slug,
         manifest_version=order.manifest_version,
-        playbooks={**manifest["playbooks"], **{each.name: each.playbook for each in operations_of(manifest)}},
+        version_id=instance.version_id,
+        playbooks=playbooks_of(manifest),
         operation=() if wanted is None else (wanted.name, *(("verify",) if wanted.verify else ())),
         zone=host.zone.slug,
         target=target_of(host, pool.known_key(host).public_key),

@@ -28,6 +28,7 @@ STEPS: Mapping[str, str | Promise] = {
     "residue": _("Prove that nothing is left"),
     "stop": _("Stop"),
     "start": _("Start"),
+    "restart": _("Restart"),
     "learn-key": _("Learn the ssh key"),
     "inspect": _("Inspect"),
     "wipe": _("Wipe"),
@@ -230,8 +231,11 @@ def _state(data: Mapping[str, Any], kind: str) -> tuple[str, str, str]:
     return said, detail, _TONE_OF.get(to, "good")
 
 
-def steps(events: Iterable[AbstractEvent]) -> list[Step]:
-    """The steps of the newest attempt with their tasks. An earlier attempt's are in the log."""
+def steps(events: Iterable[AbstractEvent], in_korean: Mapping[str, str]) -> list[Step]:
+    """The steps of the newest attempt with their tasks. An earlier attempt's are in the log.
+
+    :param in_korean: names of tasks → the same in Korean, as the service's manifest says.
+    """
     found: list[Step] = []
     for event in events:
         data = event.data
@@ -241,19 +245,20 @@ def steps(events: Iterable[AbstractEvent]) -> list[Step]:
             _close(found)
             found.append(Step(str(data["phase"]), step_title(str(data["phase"])), event.at))
         elif event.kind == "task":
-            _take(found, event)
+            _take(found, event, in_korean)
         elif event.kind == "state" and data.get("to") != OrderState.RUNNING:
             _close(found)
             found = [step for step in found if step.tasks]
     return [step for step in found if step.tasks or step is found[-1]]
 
 
-def _take(found: list[Step], event: AbstractEvent) -> None:
+def _take(found: list[Step], event: AbstractEvent, in_korean: Mapping[str, str]) -> None:
     data = event.data
     key = str(data.get("step", ""))
     if not found or found[-1].key != key:
         found.append(Step(key, step_title(key), event.at))
-    tasks, name, status = found[-1].tasks, tasknames.translated(str(data["task"])), str(data["status"])
+    tasks, status = found[-1].tasks, str(data["status"])
+    name = tasknames.translated(str(data["task"]), in_korean)
     if tasks and tasks[-1].status == "started" and (tasks[-1].name == name or status == "started"):
         if status == "started":
             # A task that includes others says nothing at its end; the next one's beginning is it.

@@ -18,12 +18,16 @@ VARIABLE = "PUMASI_MODULES"
 CALLBACKS = Path(__file__).parent / "callbacks"
 
 
-def store(kept: Path, playbooks: Path) -> Path:
-    """Where modules packed from the very sources below ``playbooks`` are kept, below ``kept``: for this user alone."""
+def store(kept: Path, *sources: Path) -> Path:
+    """Where modules packed from the very sources below these directories are kept, below ``kept``: for this user alone.
+
+    Ansible knows its packages by the names of their modules, and two versions of an offering may well have modules of one name.
+    """
     digest = hashlib.sha256(f"{ansible_version} {sys.version}".encode())
-    for path in sorted(playbooks.rglob("*.py")):
-        digest.update(f"\0{path.relative_to(playbooks)}\0".encode())
-        digest.update(path.read_bytes())
+    for directory in sources:
+        for path in sorted(directory.rglob("*.py")):
+            digest.update(f"\0{path.relative_to(directory)}\0".encode())
+            digest.update(path.read_bytes())
     directory = kept / digest.hexdigest()[:16]
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     return directory

@@ -191,7 +191,8 @@ def _configuration(play: Play, workspace: Workspace) -> RunnerConfig:
     configuration.env = {**{name: configuration.env[name] for name in _RUNNER_NAMES}, **given}
     if play.modules is not None:
         theirs = configuration.env["ANSIBLE_CALLBACK_PLUGINS"]
-        configuration.env.update(environment(store(play.modules, play.roles.parent), theirs))
+        sources = sorted({step.playbook.parent for step in play.steps})
+        configuration.env.update(environment(store(play.modules, play.roles, *sources), theirs))
     return configuration
 
 

@@ -1,10 +1,10 @@
 """Takes a service off its host and proves that nothing of it is left; giving back and undoing are the same work."""
 
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
+from catalog.offerings.services import folder_of
 from catalog.orders.assignments import Assignment
 from flows.runner.run import Step
 from flows.tasks.work import GivenUp, Work, code_of, detail_of
@@ -26,9 +26,11 @@ def take_down(work: Work, order: Assignment, *, undoing: bool) -> dict[str, Any]
 
 
 def steps(order: Assignment, *names: str) -> list[Step]:
-    """The playbooks that the order's manifest names for these steps."""
-    folder = Path(settings.PLAYBOOKS_DIR) / "services" / order.slug
-    return [Step(name, folder / order.playbooks[name]) for name in names]
+    """The playbooks of these steps: those in the folder that built the service, or else the house's."""
+    folder = folder_of(order.version_id, settings.STATE_DIR / "cache" / "offerings")
+    house = settings.PLAYBOOKS_DIR / "slices"
+    own = order.playbooks
+    return [Step(name, folder / own[name] if name in own else house / f"{name}.yml") for name in names]
 
 
 def describe(residue: Any) -> str:

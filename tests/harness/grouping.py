@@ -7,8 +7,8 @@ import pytest
 FOLDERS_WITH_HOSTS = ("rack", "playbooks", "flows", "e2e", "stack")
 """Each keeps its own hosts for as long as its worker lives, so its tests stay together."""
 
-ALONE = ("playbooks/test_lifecycle.py",)
-"""As long as all others of its folder together: it has a worker, and hosts, of its own."""
+ALONE = ("playbooks/test_lifecycle.py", "playbooks/test_networks.py")
+"""Each takes as long as a third of its folder: it has a worker, and hosts, of its own."""
 
 LONGEST = ("e2e", "playbooks", "flows", "rack", "stack", "architecture", "dispatch")
 """What takes longest begins first, so that at the end no worker has much left while the others have nothing."""

@@ -1,6 +1,7 @@
 """Manifests: loaded whole or not at all; curated ever after."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ from catalog.audit.models import AuditEntry
 from catalog.common.errors import Forbidden
 from catalog.offerings import services as offerings
 from catalog.offerings.errors import ManifestInvalid, ManifestVersionReused, PlanUnavailable
-from catalog.offerings.models import Offering, OfferingVersion, Plan, Publication
+from catalog.offerings.folders import digest_of, files_of, packed, unpack
+from catalog.offerings.models import Offering, OfferingFolder, OfferingVersion, Plan, Publication
 from catalog.placement.members import bundles, members_of
 from catalog.pool.models import Zone
 from catalog.tenancy.models import User
-from tests.factories import NOW, SERVICES, HostFactory, acting, manifest
+from tests.factories import NOW, SERVICES, HostFactory, InstanceFactory, acting, manifest
 
 pytestmark = pytest.mark.django_db
 
@@ -28,7 +30,7 @@ def write(root: Path, said: Any, folder: str = "") -> Path:
     place = root / (folder or said["slug"])
     place.mkdir(parents=True, exist_ok=True)
     shutil.copy(SERVICES / "manifest.schema.json", root)
-    for step in ("provision", "verify", "decommission", "residue", "stop", "start"):
+    for step in ("provision", "verify"):
         (place / f"{step}.yml").write_text("---\n", encoding="utf-8")
     text = said if isinstance(said, str) else yaml.safe_dump(said, allow_unicode=True)
     (place / "service.yml").write_text(text, encoding="utf-8")
@@ -41,7 +43,9 @@ def load(root: Path, user: User, **more: Any) -> offerings.LoadReport:
 
 def test_a_first_load_makes_drafts(tmp_path: Path, catalog_admin: User) -> None:
     report = load(write(tmp_path, manifest()), catalog_admin)
-    assert vars(report) == {"new": ["postgresql"], "new_version": [], "unchanged": [], "withdrawn_plans": []}
+    assert vars(report) == {
+        "new": ["postgresql"], "new_version": [], "replaced": [], "unchanged": [], "withdrawn_plans": [],
+    }  # fmt: skip
     offering = Offering.objects.get()
     assert (offering.name_ko, offering.publication) == ("postgresql 상품", Publication.DRAFT)
     version = OfferingVersion.objects.get()
@@ -89,14 +93,90 @@ def test_a_new_version_updates_what_is_built_and_keeps_what_is_curated(tmp_path:
     assert OfferingVersion.objects.count() == 2
 
 
-def test_a_version_never_changes_its_content(tmp_path: Path, catalog_admin: User) -> None:
+@pytest.mark.parametrize("published", [Publication.PUBLISHED, Publication.HIDDEN])
+def test_a_version_never_changes_its_content(tmp_path: Path, catalog_admin: User, published: str) -> None:
     load(write(tmp_path, manifest()), catalog_admin)
     write(tmp_path, manifest(slug="redis", version="1.0.0"))
-    write(tmp_path, manifest(icon="elephant"))
+    Offering.objects.update(publication=published)
+    (tmp_path / "postgresql" / "verify.yml").write_text("--- # changed\n", encoding="utf-8")
     with pytest.raises(ManifestVersionReused) as refused:
         load(tmp_path, catalog_admin)
     assert list(refused.value.fields) == ["postgresql"]
-    assert list(Offering.objects.values_list("slug", "icon")) == [("postgresql", "database")]
+    assert list(Offering.objects.values_list("slug", flat=True)) == ["postgresql"]
+
+
+def test_a_draft_that_nobody_ordered_may_still_change(tmp_path: Path, catalog_admin: User) -> None:
+    load(write(tmp_path, manifest()), catalog_admin)
+    first = OfferingVersion.objects.get()
+    said = manifest(summary={"en": "Better.", "ko": "더 좋습니다."})
+    assert load(write(tmp_path, said), catalog_admin).replaced == ["postgresql"]
+    version = OfferingVersion.objects.get()
+    assert (version.pk, version.manifest) == (first.pk, said)
+    assert version.digest != first.digest
+    assert [each.action for each in AuditEntry.objects.order_by("at", "pk")] == ["offering.loaded", "offering.replaced"]
+    InstanceFactory(plan=Plan.objects.get(slug="shared-small"), version=version)
+    with pytest.raises(ManifestVersionReused):
+        load(write(tmp_path, manifest()), catalog_admin)
+
+
+def test_a_version_is_laid_out_as_it_was_loaded_whatever_became_of_its_folder(
+    tmp_path: Path, catalog_admin: User, settings: Any
+) -> None:
+    root, kept = tmp_path / "services", tmp_path / "kept"
+    write(root, manifest())
+    tasks = root / "postgresql" / "roles" / "postgresql" / "tasks"
+    tasks.mkdir(parents=True)
+    (tasks / "main.yml").write_text("--- # one\n", encoding="utf-8")
+    (tasks / "__pycache__").mkdir()
+    (tasks / "__pycache__" / "main.pyc").write_bytes(b"x")
+    (tasks / ".main.yml.swp").write_bytes(b"x")
+    load(root, catalog_admin)
+    one = OfferingVersion.objects.get()
+    write(root, manifest(version="2.0.0"))
+    (tasks / "main.yml").write_text("--- # two\n", encoding="utf-8")
+    load(root, catalog_admin)
+    two = OfferingVersion.objects.get(version="2.0.0")
+    shutil.rmtree(root)
+    folders = {number: offerings.folder_of(version.pk, kept) for number, version in (("one", one), ("two", two))}
+    for number, folder in folders.items():
+        files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+        assert files == ["provision.yml", "roles/postgresql/tasks/main.yml", "service.yml", "verify.yml"]
+        assert (folder / files[1]).read_text() == f"--- # {number}\n"
+    assert sorted(kept.iterdir()) == sorted(folders.values())
+    OfferingFolder.objects.all().delete()
+    assert offerings.folder_of(one.pk, kept) == folders["one"]
+    shutil.rmtree(kept)
+    settings.PLAYBOOKS_DIR = tmp_path
+    assert offerings.folder_of(one.pk, kept) == root / "postgresql"
+
+
+def test_many_who_need_a_folder_at_once_all_find_it_whole(tmp_path: Path) -> None:
+    files = {f"roles/r/tasks/{number}.yml": b"x" * 5000 for number in range(100)}
+    archive, folder = packed(files), tmp_path / "kept" / "folder"
+
+    def look(_number: int) -> int:
+        if not folder.is_dir():
+            unpack(archive, folder)
+        return len(files_of(folder))
+
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(look, range(40))) == {100}
+    assert [path.name for path in folder.parent.iterdir()] == ["folder"]
+    assert digest_of(files_of(folder)) == digest_of(files)
+    assert len({digest_of({"ab": b"c"}), digest_of({"a": b"bc"}), digest_of({"a": b"b", "c": b""}), digest_of({})}) == 4
+
+
+@pytest.mark.parametrize("fault", ["link", "size"])
+def test_a_folder_that_cannot_be_kept_is_named(tmp_path: Path, catalog_admin: User, fault: str) -> None:
+    place = write(tmp_path, manifest()) / "postgresql" / "roles"
+    if fault == "link":
+        place.symlink_to(tmp_path)
+    else:
+        place.write_bytes(b"x" * (4 * 2**20))
+    with pytest.raises(ManifestInvalid) as refused:
+        load(tmp_path, catalog_admin)
+    assert list(refused.value.fields) == ["postgresql/roles" if fault == "link" else "postgresql/"]
+    assert not Offering.objects.exists()
 
 
 def test_only_a_catalog_admin_loads(tmp_path: Path, operator: User, developer: User) -> None:
@@ -108,6 +188,7 @@ def test_only_a_catalog_admin_loads(tmp_path: Path, operator: User, developer: U
 
 PARAMETERS = manifest()["parameters"]
 PLANS = manifest()["plans"]
+OPERATION = manifest()["operations"][0] | {"name": "rotate", "to": "active"}
 
 
 def with_parameter(**changes: Any) -> dict[str, Any]:
@@ -135,6 +216,8 @@ def with_parameter(**changes: Any) -> dict[str, Any]:
         (manifest(plans=[PLANS[0], PLANS[0]]), "plans.1.slug"),
         (manifest(plans=[PLANS[0] | {"parameters": {"nothing": {"maximum": 1}}}]), "plans.0.parameters.nothing"),
         (manifest(plans=[PLANS[0] | {"parameters": {"max_connections": {"maximum": 10}}}]), "plans.0.parameters.max_connections"),
+        (manifest(operations=[OPERATION]), "operations.0.playbook"),
+        (manifest(operations=[OPERATION | {"playbook": "absent.yml"}]), "operations.0.playbook"),
         (manifest(connection=[{"label": "psql", "text": "{password}"}]), "connection.0.text"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -264,4 +347,6 @@ def test_the_system_check_finds_plans_that_cannot_be_built(
     assert found() == []
     Plan.objects.filter(slug="shared-small").update(traits=["gpu"], narrowing={"max_connections": {"pattern": "x"}})
     (tmp_path / "services/postgresql/verify.yml").unlink()
+    assert found() == [f"offerings.{code} postgresql/shared-small" for code in ("E002", "W001")]
+    OfferingFolder.objects.all().delete()
     assert found() == [f"offerings.{code} postgresql/shared-small" for code in ("E001", "E002", "W001")]

@@ -18,6 +18,7 @@ from catalog.leases.states import LeaseState
 from catalog.orders import fulfilment, operations, recovery, services, sweeps
 from catalog.orders.models import Order, OrderEvent
 from catalog.orders.states import OrderState
+from tests.factories import manifest
 from tests.orders.world import World, holdings, make_world, together
 
 
@@ -58,7 +59,9 @@ def test_stopped_and_started_again(world: World, instance: ServiceInstance) -> N
     assignment = world.begin(stop)
     assert state(instance) == InstanceState.UPDATING
     assert assignment.operation == ("stop",)
-    assert assignment.playbooks["stop"] == "stop.yml"
+    assert assignment.playbooks == {"provision": "provision.yml", "verify": "verify.yml"}
+    assert assignment.version_id == instance.version_id
+    assert assignment.values["residues"] == manifest()["residues"]
     assert assignment.values["operation"] == {"name": "stop", "parameters": {}}
     assert assignment.values["run"]["outranked"] == [str(Order.objects.get(kind="create").pk)]
     fulfilment.succeed_operate(stop.pk, 1, outputs={"said": "so"}, now=world.later(seconds=3))

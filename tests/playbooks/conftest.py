@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.playbooks.slices import SERVICES
+from tests.playbooks.clients import SERVICES
 from tests.rack.driver import Rack
 
 HOST, OUTSIDER = "zone-a-01", "zone-b-01"

@@ -16,10 +16,11 @@ from typing import Any
 
 import yaml
 
+from tests.playbooks.clients import CLIENTS, Access, Client
 from tests.rack.driver import PLAYBOOKS, Rack
 from tests.rack.plays import Played, play
 
-SERVICES = ("postgresql", "redis")
+OURS = PLAYBOOKS / "services"
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 FIRST_PORT = 20100
 ports = itertools.count(FIRST_PORT)
@@ -27,20 +28,27 @@ workspaces = itertools.count()
 names = itertools.count(1)
 
 
-def manifest(slug: str) -> dict[str, Any]:
+def manifest(slug: str, services: Path = OURS) -> dict[str, Any]:
     """The service's manifest as it stands on disk."""
-    document: dict[str, Any] = yaml.safe_load((PLAYBOOKS / "services" / slug / "service.yml").read_text())
+    document: dict[str, Any] = yaml.safe_load((services / slug / "service.yml").read_text())
     return document
 
 
-def residues(slug: str) -> dict[str, Any]:
-    """The service's written list of residues."""
-    document: dict[str, Any] = yaml.safe_load((PLAYBOOKS / "services" / slug / "residues.yml").read_text())
-    return document
+def kinds() -> list[str]:
+    """What the check of residues looks at, whatever the service."""
+    listed = yaml.safe_load((PLAYBOOKS / "roles" / "slice" / "files" / "residues.yml").read_text())
+    return [each["kind"] for each in listed]
 
 
-def defaults(slug: str) -> dict[str, Any]:
-    return {name: schema["default"] for name, schema in manifest(slug)["parameters"]["properties"].items()}
+def playbook(slug: str, step: str, services: Path = OURS) -> str:
+    """The service's playbook of a step, or else the house's."""
+    own = services / slug / f"{step}.yml"
+    return str(own if own.exists() else PLAYBOOKS / "slices" / f"{step}.yml")
+
+
+def defaults(slug: str, services: Path = OURS) -> dict[str, Any]:
+    properties = manifest(slug, services)["parameters"]["properties"]
+    return {name: schema["default"] for name, schema in properties.items()}
 
 
 @dataclass
@@ -59,6 +67,7 @@ class Slice:
     tenant: str = "capital"
     # As in a project, no two have one name at a time.
     name: str = field(default_factory=lambda: f"loan-db-{next(names)}")
+    services: Path = OURS
     attempt: int = 0
     unit: str = field(default_factory=lambda: "s" + "".join(secrets.choice(ALPHABET) for _ in range(11)))
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
@@ -66,6 +75,7 @@ class Slice:
     port: int = field(default_factory=lambda: next(ports))
     username: str = field(default_factory=lambda: "app_" + "".join(secrets.choice(ALPHABET) for _ in range(8)))
     password: str = field(default_factory=lambda: secrets.token_hex(16))
+    made: dict[str, str] = field(default_factory=dict)
 
     @property
     def address(self) -> str:
@@ -76,11 +86,34 @@ class Slice:
         """What clients know it by."""
         return f"{self.name}.loan.{self.tenant}.{self.rack.dns()['domain']}"
 
+    @property
+    def client(self) -> Client:
+        return CLIENTS[self.slug]
+
+    @property
+    def service(self) -> str:
+        """Its systemd unit."""
+        return str(manifest(self.slug, self.services)["residues"]["service"].format(unit=self.unit))
+
+    @property
+    def all_parameters(self) -> dict[str, Any]:
+        return defaults(self.slug, self.services) | self.parameters
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """What the catalog would have made, as the manifest says."""
+        made = {}
+        for name, source in manifest(self.slug, self.services)["credentials"].items():
+            if "from_parameter" in source:
+                made[name] = self.all_parameters[source["from_parameter"]]
+            elif name in ("username", "password"):
+                made[name] = getattr(self, name)
+            else:
+                made[name] = self.made.setdefault(name, source.get("prefix", "") + secrets.token_hex(8))
+        return made
+
     def values(self) -> dict[str, Any]:
-        credentials = {"username": self.username, "password": self.password}
-        parameters = defaults(self.slug) | self.parameters
-        if self.slug == "postgresql":
-            credentials["database"] = parameters["database"]
+        said, parameters = manifest(self.slug, self.services), self.all_parameters
         names = {"endpoint": {"name": self.full_name}, "dns": self.rack.dns()} if self.named else {"endpoint": {}}
         return {
             **names,
@@ -90,7 +123,8 @@ class Slice:
             "size": {"vcpu": 1, "memory_mb": 256, "disk_gb": 1},
             "plan": {"slug": "shared-small", "topology": "slice"},
             "parameters": parameters,
-            "credentials": credentials,
+            "credentials": self.credentials,
+            "residues": said["residues"],
             "access": {"allow_from": [f"{self.rack.subnet}.1/32", *self.allow_from]},
         }
 
@@ -98,9 +132,8 @@ class Slice:
         """Run one of the service's playbooks and return how it ended."""
         self.attempt += 1
         workspace = self.folder / str(next(workspaces))
-        return play(
-            self.rack, f"services/{self.slug}/{name}.yml", self.host, self.values(), workspace, verbosity=verbosity
-        )
+        own = playbook(self.slug, name, self.services)
+        return play(self.rack, own, self.host, self.values(), workspace, verbosity=verbosity)
 
     def done(self, name: str, *, verbosity: int = 0) -> Played:
         """The same, for a playbook that has to succeed."""
@@ -111,35 +144,22 @@ class Slice:
     def leftovers(self) -> list[dict[str, str]]:
         """What the residue check finds; every kind of the list must have been looked at."""
         report = self.done("residue").outputs["residue"]
-        assert report["checked"] == [kind["kind"] for kind in residues(self.slug)["kinds"]]
+        assert report["checked"] == kinds()
         assert report["clean"] is (report["findings"] == [])
         found: list[dict[str, str]] = report["findings"]
         return found
 
     def query(self, statement: str) -> subprocess.CompletedProcess[str]:
         """One statement through the real client, from this machine, with the delivered credentials."""
-        environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
-        if self.slug == "postgresql":
-            database = self.values()["credentials"]["database"]
-            argv = ["psql", "-XAtw", "-v", "ON_ERROR_STOP=1", "-f", "-"]
-            environment |= {
-                "PGHOST": self.address, "PGPORT": str(self.port), "PGDATABASE": database, "PGUSER": self.username,
-                "PGPASSWORD": self.password, "PGCONNECT_TIMEOUT": "5",
-            }  # fmt: skip
-        else:
-            argv = ["redis-cli", "-h", self.address, "-p", str(self.port), "--no-auth-warning", "--user", self.username]
-            environment |= {"REDISCLI_AUTH": self.password}
-        return subprocess.run(
-            argv, input=statement, env=environment, capture_output=True, text=True, timeout=20, check=False
-        )
+        return self.client.query(Access(self.address, self.port, self.credentials), statement)
 
     def abort(self, reached: Callable[[], bool], *, seconds: float = 90) -> None:
         """Start the build and kill -9 its playbook the moment `reached` says so; the host gets no warning."""
         self.attempt += 1
         workspace = self.folder / str(next(workspaces))
-        playbook = f"services/{self.slug}/provision.yml"
+        provision = playbook(self.slug, "provision", self.services)
         with ThreadPoolExecutor(max_workers=1) as threads:
-            ending = threads.submit(play, self.rack, playbook, self.host, self.values(), workspace)
+            ending = threads.submit(play, self.rack, provision, self.host, self.values(), workspace)
             deadline = time.monotonic() + seconds
             while not reached():
                 assert not ending.done(), ending.result().text

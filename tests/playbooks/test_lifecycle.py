@@ -11,30 +11,6 @@ from tests.rack.driver import Rack
 
 pytestmark = pytest.mark.rack
 
-WRITE = {
-    "postgresql": "CREATE TABLE loans (id int); INSERT INTO loans VALUES (7); SELECT id FROM loans;",
-    "redis": "SET loans 7\nGET loans\n",
-}
-READ = {"postgresql": "SELECT id FROM loans;", "redis": "GET loans\n"}
-# Commands with which the owner of a service could leave it or look at a neighbour.
-FORBIDDEN = {
-    "postgresql": [
-        "COPY (SELECT 1) TO PROGRAM 'id';",
-        "SELECT pg_read_file('/etc/passwd');",
-        "CREATE ROLE other SUPERUSER;",
-        "CREATE DATABASE other;",
-        "ALTER SYSTEM SET port = 1;",
-        "\\connect postgres",
-    ],
-    "redis": [
-        "CONFIG SET dir /etc\n",
-        "ACL LIST\n",
-        "DEBUG SLEEP 0\n",
-        "REPLICAOF 10.82.0.12 1\n",
-        "SHUTDOWN\n",
-        "MODULE LIST\n",
-    ],
-}
 REFUSED = re.compile(r"permission denied|NOPERM|must be superuser|command not allowed", re.IGNORECASE)
 
 
@@ -57,8 +33,8 @@ def test_the_whole_life_of_two_neighbours(service_rack: Rack, slug: str, workpla
     neighbour.done("provision")
 
     for one in (first, neighbour):
-        assert one.query(WRITE[slug]).stdout.split()[-1] == "7"
-        for command in FORBIDDEN[slug]:
+        assert one.query(one.client.write).stdout.split()[-1] == "7"
+        for command in one.client.forbidden:
             answer = one.query(command)
             assert REFUSED.search(answer.stdout + answer.stderr), command
     # The host itself answers the outsider; the port that was lent does not.
@@ -71,7 +47,7 @@ def test_the_whole_life_of_two_neighbours(service_rack: Rack, slug: str, workpla
     # The name, and the slice.
     assert changed(first.done("decommission")) == 2
     assert first.leftovers() == []
-    assert neighbour.query(READ[slug]).stdout.split()[-1] == "7"
+    assert neighbour.query(neighbour.client.read).stdout.split()[-1] == "7"
     neighbour.done("verify")
 
     assert changed(first.done("decommission")) == 0

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,14 +10,22 @@ import yaml
 from jsonschema import Draft202012Validator
 from referencing import Registry
 
-from tests.playbooks.slices import SERVICES, defaults, manifest, residues
+from catalog.offerings.operations import HOUSE
+from tests.playbooks.clients import CLIENTS, SERVICES
+from tests.playbooks.slices import defaults, manifest
 from tests.rack.driver import PLAYBOOKS
 
 SCHEMA = json.loads((PLAYBOOKS / "services" / "manifest.schema.json").read_text())
 JUDGE = Draft202012Validator(SCHEMA, registry=Registry())
 ANSIBLE_TYPES = {"string": "str", "integer": "int", "boolean": "bool"}
 # What a give-back has to look at, whatever the service.
+COMMON = yaml.safe_load((PLAYBOOKS / "roles" / "slice" / "files" / "residues.yml").read_text())
 KINDS = {"processes", "ports", "users", "data", "config", "units", "cron", "keys", "firewall", "names", "tmp", "logs"}
+
+
+def role(slug: str) -> Path:
+    """The role that builds the service."""
+    return PLAYBOOKS / "services" / slug / "roles" / slug
 
 
 def parameters_judge(slug: str) -> Draft202012Validator:
@@ -24,7 +33,7 @@ def parameters_judge(slug: str) -> Draft202012Validator:
 
 
 def options(slug: str, entry: str = "main") -> dict[str, Any]:
-    document = yaml.safe_load((PLAYBOOKS / "roles" / slug / "meta" / "argument_specs.yml").read_text())
+    document = yaml.safe_load((role(slug) / "meta" / "argument_specs.yml").read_text())
     found: dict[str, Any] = document["argument_specs"][entry]["options"]
     return found
 
@@ -33,8 +42,8 @@ def test_the_schema_is_itself_valid() -> None:
     Draft202012Validator.check_schema(SCHEMA)
 
 
-def test_every_service_folder_has_a_test_here() -> None:
-    assert sorted(path.parent.name for path in (PLAYBOOKS / "services").glob("*/service.yml")) == sorted(SERVICES)
+def test_every_service_is_used_by_its_real_client() -> None:
+    assert sorted(CLIENTS) == list(SERVICES)
 
 
 def test_the_manifest_is_valid_and_lies_in_its_own_folder(slug: str) -> None:
@@ -53,6 +62,12 @@ def test_its_playbooks_exist(slug: str) -> None:
         ("manifest", 2),
         ("version", "15"),
         ("category", "magic"),
+        ("residues.service", "redis-server.service"),
+        ("residues.service", "/bin/sh {unit}.service"),
+        ("residues.paths.data", ["/var/lib"]),
+        ("residues.paths.data", ["var/lib/{unit}"]),
+        ("residues.paths.processes", ["/var/lib/{unit}"]),
+        ("residues.text_under.config", ["/etc/{unit}"]),
         ("slug", "Postgre SQL"),
         ("surprise", 1),
         ("parameters.additionalProperties", True),
@@ -136,7 +151,7 @@ def test_plan_slugs_are_unique(slug: str) -> None:
 def test_the_role_declares_the_same_parameters(slug: str) -> None:
     declared, standing = (
         options(slug),
-        yaml.safe_load((PLAYBOOKS / "roles" / slug / "defaults" / "main.yml").read_text()),
+        yaml.safe_load((role(slug) / "defaults" / "main.yml").read_text()),
     )
     for name, schema in manifest(slug)["parameters"]["properties"].items():
         option = declared[f"{slug}_{name}"]
@@ -151,12 +166,15 @@ def test_the_role_hides_the_password(slug: str, entry: str) -> None:
     assert options(slug, entry)[f"{slug}_password"]["no_log"] is True
 
 
-def test_the_residue_list_covers_every_kind(slug: str) -> None:
-    listed = [kind["kind"] for kind in residues(slug)["kinds"]]
-    assert sorted(listed) == sorted(KINDS)
-    assert [kind["kind"] for kind in residues(slug)["kinds"] if not kind["about"]] == []
+def test_the_residue_list_covers_every_kind_and_says_what_each_is() -> None:
+    assert sorted(each["kind"] for each in COMMON) == sorted(KINDS)
+    assert [each["kind"] for each in COMMON if not each["about"]] == []
 
 
-def test_give_back_only_removes_what_bears_the_unit(slug: str) -> None:
-    paths = [path for kind in residues(slug)["kinds"] for path in kind.get("paths", [])]
-    assert [path for path in paths if "{unit}" not in path] == []
+def test_give_back_only_removes_what_bears_the_unit() -> None:
+    paths = [path for each in COMMON for path in each.get("paths", [])]
+    assert [path for path in paths if "{unit}" not in path and "{service}" not in path] == []
+
+
+def test_the_house_has_a_playbook_for_each_step_that_manifests_may_leave_out() -> None:
+    assert {path.stem for path in (PLAYBOOKS / "slices").glob("*.yml")} == HOUSE

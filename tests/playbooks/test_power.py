@@ -6,17 +6,17 @@ import pytest
 
 from tests.playbooks.conftest import HOST
 from tests.playbooks.slices import Slice, changed
-from tests.playbooks.test_lifecycle import READ, WRITE
 from tests.rack.driver import Rack
 
 pytestmark = pytest.mark.rack
 
-DATA = {"postgresql": "/var/lib/postgresql/15/{unit}/PG_VERSION", "redis": "/var/lib/pumasi/{unit}/dump.rdb"}
-SERVICE = {"postgresql": "postgresql@15-{unit}.service", "redis": "redis-server@{unit}.service"}
-
 
 def listening(one: Slice) -> str:
     return one.rack.ssh(HOST, f"ss -Hltn 'sport = :{one.port}'").strip()
+
+
+def main_process(one: Slice, service: str) -> str:
+    return one.rack.ssh(HOST, f"systemctl show --property=MainPID --value {service}").strip()
 
 
 def test_stopped_it_stays_stopped_and_started_it_has_what_it_had(
@@ -24,15 +24,15 @@ def test_stopped_it_stays_stopped_and_started_it_has_what_it_had(
 ) -> None:
     one = Slice(service_rack, HOST, slug, workplace)
     neighbour = Slice(service_rack, HOST, slug, workplace, tenant="card", name="points")
-    service = SERVICE[slug].format(unit=one.unit)
+    service = one.service
     for each in (one, neighbour):
         each.done("provision")
-    assert one.query(WRITE[slug]).stdout.split()[-1] == "7"
+    assert one.query(one.client.write).stdout.split()[-1] == "7"
 
     assert changed(one.done("stop")) == 1
     assert listening(one) == ""
-    assert one.query(READ[slug]).returncode != 0 or "Could not connect" in one.query(READ[slug]).stderr
-    assert one.on_disk(DATA[slug]).exists()
+    assert one.query(one.client.read).returncode != 0 or "Could not connect" in one.query(one.client.read).stderr
+    assert one.on_disk(one.client.data).exists()
     assert changed(one.done("stop")) == 0
     # Neither the start of the host nor anybody by hand brings it back, nor does the package's own unit of all clusters.
     tried = service_rack.ssh(HOST, f"systemctl start {service} 2>&1; systemctl restart postgresql.service 2>&1; true")
@@ -44,13 +44,18 @@ def test_stopped_it_stays_stopped_and_started_it_has_what_it_had(
         "inactive", "masked",
     ]  # fmt: skip
     assert listening(one) == ""
-    assert one.on_disk(DATA[slug]).exists()
+    assert one.on_disk(one.client.data).exists()
 
     assert changed(one.done("start")) == 1
     one.done("verify")
-    assert one.query(READ[slug]).stdout.split()[-1] == "7"
+    assert one.query(one.client.read).stdout.split()[-1] == "7"
     assert changed(one.done("start")) == 0
     assert changed(one.done("provision")) == 0
+    before = main_process(one, service)
+    assert changed(one.done("restart")) == 1
+    one.done("verify")
+    assert one.query(one.client.read).stdout.split()[-1] == "7"
+    assert main_process(one, service) != before
     rules = service_rack.ssh(HOST, f"nft list table inet pumasi_{one.unit}")
     assert f"tcp dport {one.port} drop" in rules
 
@@ -58,14 +63,14 @@ def test_stopped_it_stays_stopped_and_started_it_has_what_it_had(
     # The name, and the slice.
     assert changed(one.done("decommission")) == 2
     assert one.leftovers() == []
-    assert neighbour.query("SELECT 1;" if slug == "postgresql" else "PING\n").stdout.strip() in {"1", "PONG"}
+    assert neighbour.query(neighbour.client.ping).stdout.strip() == neighbour.client.pong
     neighbour.done("decommission")
     assert neighbour.leftovers() == []
 
 
 def test_what_has_no_data_is_neither_stopped_nor_started(service_rack: Rack, slug: str, workplace: Path) -> None:
     never = Slice(service_rack, HOST, slug, workplace)
-    for name in ("stop", "start"):
+    for name in ("stop", "start", "restart"):
         played = never.play(name)
         assert played.code == 2
         assert "The data of the service is not where it belongs." in played.text

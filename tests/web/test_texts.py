@@ -3,11 +3,13 @@
 import ast
 import gettext
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+from django.utils import translation
 from django.utils.translation.template import templatize
 
 from catalog.web import tasknames
@@ -97,16 +99,34 @@ def _task_names(tasks: Any) -> Iterator[str]:
                 yield from _task_names(task.get(inner))
 
 
-def test_every_task_of_a_build_can_be_read_in_korean() -> None:
-    roles = SERVICES.parent / "roles"
+def _task_names_in(paths: Iterable[Path]) -> set[str]:
     names: set[str] = set()
-    for path in [*SERVICES.glob("*/*.yml"), *roles.glob("*/tasks/*.yml"), *roles.glob("*/handlers/*.yml")]:
+    for path in paths:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if not isinstance(content, list):
-            continue
-        for each in content:
-            is_play = isinstance(each, dict) and "hosts" in each
+        for each in content if isinstance(content, list) else ():
+            is_play = "hosts" in each
             names.update(_task_names([{**each, "name": "Gathering Facts"}] if is_play else [each]))
-    assert names - tasknames.NAMES == set()
+    return names
+
+
+def test_every_task_of_the_house_can_be_read_in_korean() -> None:
+    playbooks = SERVICES.parent
+    paths = [
+        *playbooks.glob("slices/*.yml"),
+        *playbooks.glob("roles/*/tasks/*.yml"),
+        *playbooks.glob("roles/*/handlers/*.yml"),
+    ]
+    assert _task_names_in(paths) - tasknames.NAMES == set()
     known = _entries()
     assert [name for name in tasknames.NAMES if not known.get(name)] == []
+
+
+@pytest.mark.parametrize("manifest", sorted(SERVICES.glob("*/service.yml")), ids=lambda path: path.parent.name)
+def test_every_task_of_a_service_can_be_read_in_korean(manifest: Path) -> None:
+    said = yaml.safe_load(manifest.read_text(encoding="utf-8"))["tasks"]
+    own = [path for path in manifest.parent.glob("*.yml") if path != manifest]
+    assert set(said) == _task_names_in([*own, *manifest.parent.glob("roles/*/tasks/*.yml")]) - {"Gathering Facts"}
+    with translation.override("ko"):
+        assert [name for name in said if tasknames.translated(f"role : {name}", said) != said[name]] == []
+    with translation.override("en"):
+        assert [name for name in said if tasknames.translated(f"role : {name}", said) != name] == []

@@ -33,7 +33,7 @@ from catalog.web.requests import in_advance
 from catalog.web.words import credential, of_both
 
 _EXTENSIONS = 90 * 86_400
-_ICONS = {"stop": "ban", "start": "bolt"}
+_ICONS = {"stop": "ban", "start": "bolt", "restart": "refresh"}
 
 
 @require_safe

@@ -66,7 +66,7 @@ def _view(request: PortalRequest, order: Order, events: list[OrderEvent]) -> dic
         "waiting": waiting.shown(order),
         "now": clock.now(),
         "milestones": progress.milestones(events, order.kind),
-        "steps": progress.steps(events),
+        "steps": progress.steps(events, order.version.manifest.get("tasks", {})),
         "pace": progress.pace(order, events, clock.now()),
         "cause": progress.cause(order.failure_code) if order.failure_code else "",
         "last": last,

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
-"""Stop one slice so that it stays stopped, also over a restart of the host, or start it again; its data is left alone.
+"""Stop one slice so that it stays stopped, also over a restart of the host, or start it (again); its data is left alone.
 
 Stopped means: its unit is masked, none of its processes runs, and nobody listens on its port. Started means: its unit runs and
-the port is listened on; whether it answers as promised is for a client to try. Doing either again changes nothing.
-Fails with `unit_invalid`, `data_missing`, `still_running`, `not_running` or `command_failed`.
+the port is listened on; whether it answers as promised is for a client to try. Doing either again changes nothing; a restart is
+always one.
+Fails with `unit_invalid`, `residues_invalid`, `data_missing`, `still_running`, `not_running` or `command_failed`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from __future__ import annotations
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.pumasi_host import check_unit, fill, run
+from ansible.module_utils.pumasi_host import check_unit, run
+from ansible.module_utils.pumasi_residues import OPTIONS, read
 from ansible.module_utils.pumasi_traces import account_uid, listening_ports, matching, processes_naming
 
 SECONDS_TO_SETTLE = 30
@@ -65,22 +67,24 @@ def start(module, service, port):
 def main():
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "required": True, "choices": ["stopped", "started"]},
+            "state": {"type": "str", "required": True, "choices": ["stopped", "started", "restarted"]},
             "unit": {"type": "str", "required": True},
             "port": {"type": "int", "required": True},
-            "residues": {"type": "dict", "required": True},
+            **OPTIONS,
         }
     )
-    unit, port, residues = module.params["unit"], module.params["port"], module.params["residues"]
+    state, unit, port = (module.params[name] for name in ("state", "unit", "port"))
     check_unit(module, unit)
-    service = fill(residues["service"], unit)
-    data = [fill(path, unit) for kind in residues["kinds"] if kind["kind"] == "data" for path in kind.get("paths", [])]
-    if not all(matching(path) for path in data):
-        module.fail_json(msg="The data of the service is not where it belongs.", code="data_missing", looked_for=data)
-    if module.params["state"] == "stopped":
-        changed = stop(module, service, unit, port)
-    else:
-        changed = start(module, service, port)
+    residues = read(module, unit)
+    if not all(matching(path) for path in residues.data):
+        module.fail_json(
+            msg="The data of the service is not where it belongs.", code="data_missing", looked_for=residues.data
+        )
+    changed = False
+    if state in ("stopped", "restarted"):
+        changed |= stop(module, residues.service, unit, port)
+    if state in ("started", "restarted"):
+        changed |= start(module, residues.service, port)
     module.exit_json(changed=changed)
 
 

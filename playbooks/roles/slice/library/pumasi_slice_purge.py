@@ -4,7 +4,7 @@
 Ends what runs, then removes what the residue list names, the firewall table, the unix user, and the
 lines that name it in logs and in the old copies of the account files.
 The system journal cannot forget single lines: when it names the slice, its closed files go as a whole.
-Fails with `unit_invalid`, `still_running` or `command_failed`.
+Fails with `unit_invalid`, `residues_invalid`, `still_running` or `command_failed`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.pumasi_firewall import remove as remove_firewall
-from ansible.module_utils.pumasi_host import check_unit, fill, run
+from ansible.module_utils.pumasi_host import check_unit, run
 from ansible.module_utils.pumasi_removal import remove_path
+from ansible.module_utils.pumasi_residues import OPTIONS, read
 from ansible.module_utils.pumasi_traces import account_uid, journal_lines, matching, naming_files, processes_naming
 
 SECONDS_TO_END = 10
@@ -115,24 +116,21 @@ def main():
         argument_spec={
             "unit": {"type": "str", "required": True},
             "instance_id": {"type": "str", "required": True},
-            "residues": {"type": "dict", "required": True},
+            **OPTIONS,
         }
     )
     unit = module.params["unit"]
     check_unit(module, unit)
-    residues = module.params["residues"]
-    service = fill(residues["service"], unit)
-    patterns = [fill(pattern, unit) for kind in residues["kinds"] for pattern in kind.get("paths", [])]
-
-    removed = stop_service(module, service)
+    residues = read(module, unit)
+    removed = stop_service(module, residues.service)
     removed += end_processes(module, unit)
-    paths = remove_paths(patterns)
+    paths = remove_paths(residues.paths())
     removed += paths
     removed += remove_account(module, unit)
     removed += ["firewall table"] if remove_firewall(module, unit) else []
     if paths:
         run(module, ["systemctl", "daemon-reload"])
-    run(module, ["systemctl", "reset-failed", service], check=False)
+    run(module, ["systemctl", "reset-failed", residues.service], check=False)
     words = [unit, module.params["instance_id"]]
     removed += forget_in_texts(["/var/log", *OLD_ACCOUNTS], words)
     removed += forget_in_journal(module, words)

@@ -17,7 +17,8 @@ import re
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.pumasi_host import check_unit, fill
+from ansible.module_utils.pumasi_host import check_unit
+from ansible.module_utils.pumasi_residues import OPTIONS, read
 from ansible.module_utils.pumasi_traces import (
     account_uid,
     journal_lines,
@@ -40,10 +41,10 @@ MACHINE_SOURCES = re.compile(r"^(kernel|systemd.*|dbus-daemon)$")
 class Slice:
     """What one slice is called, and the searches that follow from it."""
 
-    def __init__(self, module):
+    def __init__(self, module, service):
         given = module.params
         self.module, self.unit, self.port = module, given["unit"], given["port"]
-        self.service = fill(given["residues"]["service"], self.unit)
+        self.service = service
         self.exact = [self.unit, given["instance_id"]]
         self.others = [path.name for path in Path("/etc/pumasi/slices").glob("*") if path.name != self.unit]
         names = [name for name in (given["tenant"], given["name"]) if len(name) >= SHORTEST_NAME]
@@ -176,13 +177,13 @@ PROBES = {
 def findings_of(slice_, kind):
     """Everything of one kind of the list that is still there, each thing once."""
     found = list(PROBES[kind["kind"]](slice_))
-    for pattern in kind.get("paths", []):
-        found += matching(fill(pattern, slice_.unit))
+    for pattern in kind["paths"]:
+        found += matching(pattern)
     for path, _ in walk_files(kind.get("names_under", [])):
         if any(word in Path(path).name for word in slice_.exact):
             found.append(path)
     found += naming_files(kind.get("ids_under", []), slice_.exact)
-    found += slice_.files_naming(kind.get("text_under", []))
+    found += slice_.files_naming(kind["text_under"])
     return sorted(set(found))[:FINDINGS_PER_KIND]
 
 
@@ -195,21 +196,21 @@ def main():
             "tenant": {"type": "str", "required": True},
             "port": {"type": "int", "required": True},
             "names_left": {"type": "list", "elements": "str", "default": []},
-            "residues": {"type": "dict", "required": True},
+            **OPTIONS,
         }
     )
     check_unit(module, module.params["unit"])
-    kinds = module.params["residues"]["kinds"]
-    unknown = [kind["kind"] for kind in kinds if kind["kind"] not in PROBES]
+    residues = read(module, module.params["unit"])
+    unknown = [kind["kind"] for kind in residues.kinds if kind["kind"] not in PROBES]
     if unknown:
         module.fail_json(msg=f"The residue list asks for kinds nobody can check: {unknown}.", code="residues_invalid")
-    slice_ = Slice(module)
-    findings = [{"kind": kind["kind"], "what": what} for kind in kinds for what in findings_of(slice_, kind)]
+    slice_ = Slice(module, residues.service)
+    findings = [{"kind": kind["kind"], "what": what} for kind in residues.kinds for what in findings_of(slice_, kind)]
     module.exit_json(
         changed=False,
         residue={
             "clean": not findings,
-            "checked": [kind["kind"] for kind in kinds],
+            "checked": [kind["kind"] for kind in residues.kinds],
             "findings": findings,
         },
     )

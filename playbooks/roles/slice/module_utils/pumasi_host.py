@@ -1,4 +1,4 @@
-"""Small pieces every slice module needs on the host: files written only when they differ, names filled in."""
+"""Small pieces every slice module needs on the host: safe names, files written only when they differ, accounts, units."""
 
 from __future__ import annotations
 
@@ -17,11 +17,6 @@ def check_unit(module, unit):
         module.fail_json(
             msg="The unit must be an s followed by eleven lower-case letters or digits.", code="unit_invalid"
         )
-
-
-def fill(pattern, unit):
-    """Put the unit's name into a pattern of the residue list; no other placeholder exists."""
-    return pattern.replace("{unit}", unit)
 
 
 def make_directory(path, mode=0o755):
@@ -63,3 +58,26 @@ def run(module, argv, data=None, check=True, what="A command on the host failed"
             msg=f"{what}: {Path(argv[0]).name} ended with {rc}.", code="command_failed", stderr=err[-2000:]
         )
     return rc, out, err
+
+
+def make_account(module, unit):
+    """The slice's own unix user, without a home or a shell. Returns whether it was made."""
+    try:
+        pwd.getpwnam(unit)
+        return False
+    except KeyError:
+        alone = ["--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin"]
+        words = ["/usr/sbin/useradd", "--system", "--user-group", *alone, unit]
+        run(module, words, what="The unix user could not be made")
+        return True
+
+
+def keep_running(module, service, restart=False):
+    """Have a unit started now and with the host; ``restart`` if what it reads was changed. Returns whether anything was done."""
+    enabled = run(module, ["systemctl", "is-enabled", "--quiet", service], check=False)[0] == 0
+    if not enabled:
+        run(module, ["systemctl", "enable", "--quiet", service])
+    running = run(module, ["systemctl", "is-active", "--quiet", service], check=False)[0] == 0
+    if restart or not running:
+        run(module, ["systemctl", "restart", service], what="The service did not start")
+    return restart or not enabled or not running

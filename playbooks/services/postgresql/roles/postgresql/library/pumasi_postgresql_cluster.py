@@ -5,6 +5,7 @@ Safe to run again at any point: a cluster whose creation did not finish held no 
 Memory and disk in MB and GB of the slice; every other setting follows from them or comes typed from the plan.
 Fails with `unit_invalid`, `access_invalid` or `command_failed`.
 """
+
 from __future__ import annotations
 
 import ipaddress
@@ -38,9 +39,29 @@ def create(module, cluster, port):
     log = Path(cluster.log)
     for path in log.parent.glob(log.name + "*"):
         path.unlink()
-    run(module, ["pg_createcluster", cluster.version, cluster.unit, "--port", str(port), "--locale", "C.UTF-8",
-                 "--encoding", "UTF8", "--start-conf", "auto", "--", "--auth-local", "peer",
-                 "--auth-host", "scram-sha-256", "--data-checksums"], what="The cluster could not be created")
+    run(
+        module,
+        [
+            "pg_createcluster",
+            cluster.version,
+            cluster.unit,
+            "--port",
+            str(port),
+            "--locale",
+            "C.UTF-8",
+            "--encoding",
+            "UTF8",
+            "--start-conf",
+            "auto",
+            "--",
+            "--auth-local",
+            "peer",
+            "--auth-host",
+            "scram-sha-256",
+            "--data-checksums",
+        ],
+        what="The cluster could not be created",
+    )
     write_file(cluster.finished, "")
     return True
 
@@ -54,10 +75,34 @@ def certify(module, cluster, address, name):
         if all("does match" in check for check in checks):
             return False
     alternatives = f"IP:{address}" + (f",DNS:{name}" if name else "")
-    run(module, ["runuser", "-u", "postgres", "--", "openssl", "req", "-x509", "-newkey", "ec",
-                 "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", str(CERTIFICATE_DAYS),
-                 "-subj", f"/CN={cluster.unit}", "-addext", f"subjectAltName={alternatives}",
-                 "-keyout", key, "-out", certificate], what="The certificate could not be made")
+    run(
+        module,
+        [
+            "runuser",
+            "-u",
+            "postgres",
+            "--",
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            str(CERTIFICATE_DAYS),
+            "-subj",
+            f"/CN={cluster.unit}",
+            "-addext",
+            f"subjectAltName={alternatives}",
+            "-keyout",
+            key,
+            "-out",
+            certificate,
+        ],
+        what="The certificate could not be made",
+    )
     Path(key).chmod(0o600)
     return True
 
@@ -105,20 +150,22 @@ def access_rules(module, networks):
 
 
 def main():
-    module = AnsibleModule(argument_spec={
-        "version": {"type": "str", "required": True},
-        "unit": {"type": "str", "required": True},
-        "address": {"type": "str", "required": True},
-        "name": {"type": "str", "default": ""},
-        "port": {"type": "int", "required": True},
-        "allow_from": {"type": "list", "elements": "str", "required": True},
-        "vcpu": {"type": "int", "required": True},
-        "memory_mb": {"type": "int", "required": True},
-        "disk_gb": {"type": "int", "required": True},
-        "max_connections": {"type": "int", "required": True},
-        "shared_buffers_percent": {"type": "int", "required": True},
-        "timezone": {"type": "str", "required": True},
-    })
+    module = AnsibleModule(
+        argument_spec={
+            "version": {"type": "str", "required": True},
+            "unit": {"type": "str", "required": True},
+            "address": {"type": "str", "required": True},
+            "name": {"type": "str", "default": ""},
+            "port": {"type": "int", "required": True},
+            "allow_from": {"type": "list", "elements": "str", "required": True},
+            "vcpu": {"type": "int", "required": True},
+            "memory_mb": {"type": "int", "required": True},
+            "disk_gb": {"type": "int", "required": True},
+            "max_connections": {"type": "int", "required": True},
+            "shared_buffers_percent": {"type": "int", "required": True},
+            "timezone": {"type": "str", "required": True},
+        }
+    )
     given = module.params
     check_unit(module, given["unit"])
     cluster = Cluster(given["version"], given["unit"])
@@ -136,8 +183,11 @@ def main():
     elif opened:
         run(module, ["systemctl", "reload", cluster.service], what="PostgreSQL did not take the access rules")
     # The unit reports success whatever pg_ctlcluster says, so the server itself is asked.
-    run(module, ["pg_isready", "--quiet", "--timeout=30", "--host", "/var/run/postgresql", "--port", str(given["port"])],
-        what="PostgreSQL was started but does not answer")
+    run(
+        module,
+        ["pg_isready", "--quiet", "--timeout=30", "--host", "/var/run/postgresql", "--port", str(given["port"])],
+        what="PostgreSQL was started but does not answer",
+    )
     text = Path(f"{cluster.config}/server.crt").read_text(encoding="ascii")
     module.exit_json(changed=created or certified or set_up or opened or not running, certificate=text)
 

@@ -5,6 +5,7 @@ Writes a key, reads it back and removes it; then shows that a wrong password and
 Runs where the client is (the controller). Returns `problem`: "" or one of `client_missing`, `unreachable`,
 `write_failed`, `wrong_password_accepted`, `open_to_anyone`, `refusal_unclear`; with the client's own words in `detail`.
 """
+
 from __future__ import annotations
 
 import shutil
@@ -13,14 +14,16 @@ from ansible.module_utils.basic import AnsibleModule
 
 
 def main():
-    module = AnsibleModule(argument_spec={
-        "unit": {"type": "str", "required": True},
-        "address": {"type": "str", "required": True},
-        "port": {"type": "int", "required": True},
-        "username": {"type": "str", "required": True},
-        "password": {"type": "str", "required": True, "no_log": True},
-        "seconds": {"type": "int", "default": 10},
-    })
+    module = AnsibleModule(
+        argument_spec={
+            "unit": {"type": "str", "required": True},
+            "address": {"type": "str", "required": True},
+            "port": {"type": "int", "required": True},
+            "username": {"type": "str", "required": True},
+            "password": {"type": "str", "required": True, "no_log": True},
+            "seconds": {"type": "int", "default": 10},
+        }
+    )
     given = module.params
     client, limiter = shutil.which("redis-cli"), shutil.which("timeout")
     if client is None or limiter is None:

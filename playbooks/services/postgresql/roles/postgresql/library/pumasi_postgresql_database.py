@@ -6,6 +6,7 @@ typed is ever pasted into a statement. The password is turned into its SCRAM ver
 cannot hold it. Passwords are 1-128 printable ASCII characters.
 A failure is returned as `problem` (an SQLSTATE, never text that could hold a value), with `failed` left to the caller.
 """
+
 from __future__ import annotations
 
 import base64
@@ -72,23 +73,41 @@ def psql(module, port, wanted, script):
     """Run a script with the wanted values in a table of the session. Returns (problem, stdout)."""
     document = json.dumps(wanted).replace("\\", "\\\\")
     rc, out, err = module.run_command(
-        ["runuser", "-u", "postgres", "--", "psql", "--no-psqlrc", "--no-align", "--tuples-only", "--no-password",
-         "--host", "/var/run/postgresql", "--port", str(port), "--dbname", "postgres"],
-        data=LOAD % document + script)
+        [
+            "runuser",
+            "-u",
+            "postgres",
+            "--",
+            "psql",
+            "--no-psqlrc",
+            "--no-align",
+            "--tuples-only",
+            "--no-password",
+            "--host",
+            "/var/run/postgresql",
+            "--port",
+            str(port),
+            "--dbname",
+            "postgres",
+        ],
+        data=LOAD % document + script,
+    )
     if rc == 0:
         return "", out
     return err.strip().rpartition("\n")[2].rpartition(" ")[2] or f"exit {rc}", out
 
 
 def main():
-    module = AnsibleModule(argument_spec={
-        "port": {"type": "int", "required": True},
-        "database": {"type": "str", "required": True},
-        "username": {"type": "str", "required": True},
-        "password": {"type": "str", "required": True, "no_log": True},
-        "locale": {"type": "str", "required": True},
-        "comment": {"type": "str", "default": ""},
-    })
+    module = AnsibleModule(
+        argument_spec={
+            "port": {"type": "int", "required": True},
+            "database": {"type": "str", "required": True},
+            "username": {"type": "str", "required": True},
+            "password": {"type": "str", "required": True, "no_log": True},
+            "locale": {"type": "str", "required": True},
+            "comment": {"type": "str", "default": ""},
+        }
+    )
     given = module.params
     if not given["password"].isascii() or not given["password"].isprintable():
         module.exit_json(changed=False, problem="password_invalid")

@@ -5,6 +5,7 @@ Writes a row, reads it back and removes it, over TLS; then shows that a wrong pa
 Runs where the client is (the controller). Returns `problem`: "" or one of `client_missing`, `unreachable`,
 `write_failed`, `wrong_password_accepted`, `refusal_unclear`; with the client's own words in `detail`.
 """
+
 from __future__ import annotations
 
 import shutil
@@ -24,15 +25,17 @@ CLEAR = 'DROP TABLE IF EXISTS "pumasi_verify_%(unit)s";\n'
 
 
 def main():
-    module = AnsibleModule(argument_spec={
-        "unit": {"type": "str", "required": True},
-        "address": {"type": "str", "required": True},
-        "port": {"type": "int", "required": True},
-        "database": {"type": "str", "required": True},
-        "username": {"type": "str", "required": True},
-        "password": {"type": "str", "required": True, "no_log": True},
-        "seconds": {"type": "int", "default": 10},
-    })
+    module = AnsibleModule(
+        argument_spec={
+            "unit": {"type": "str", "required": True},
+            "address": {"type": "str", "required": True},
+            "port": {"type": "int", "required": True},
+            "database": {"type": "str", "required": True},
+            "username": {"type": "str", "required": True},
+            "password": {"type": "str", "required": True, "no_log": True},
+            "seconds": {"type": "int", "default": 10},
+        }
+    )
     given = module.params
     client = shutil.which("psql")
     if client is None:
@@ -40,12 +43,21 @@ def main():
 
     def psql(password, script):
         environment = {
-            "PGHOST": given["address"], "PGPORT": str(given["port"]), "PGDATABASE": given["database"],
-            "PGUSER": given["username"], "PGPASSWORD": password, "PGSSLMODE": "require",
-            "PGCONNECT_TIMEOUT": str(given["seconds"]), "PGPASSFILE": "/dev/null", "LC_ALL": "C",
+            "PGHOST": given["address"],
+            "PGPORT": str(given["port"]),
+            "PGDATABASE": given["database"],
+            "PGUSER": given["username"],
+            "PGPASSWORD": password,
+            "PGSSLMODE": "require",
+            "PGCONNECT_TIMEOUT": str(given["seconds"]),
+            "PGPASSFILE": "/dev/null",
+            "LC_ALL": "C",
         }
-        return module.run_command([client, "--no-psqlrc", "--no-password", "--quiet", "--tuples-only", "--no-align"],
-                                  data=script, environ_update=environment)
+        return module.run_command(
+            [client, "--no-psqlrc", "--no-password", "--quiet", "--tuples-only", "--no-align"],
+            data=script,
+            environ_update=environment,
+        )
 
     unit = {"unit": given["unit"]}
     rc, out, err = psql(given["password"], CLEAR % unit + SCRIPT % unit)
@@ -56,7 +68,9 @@ def main():
 
     rc, out, err = psql(given["password"][::-1] + "x", "SELECT 1;\n")
     if rc == 0:
-        module.exit_json(problem="wrong_password_accepted", detail="The server took a password that is not the delivered one.")
+        module.exit_json(
+            problem="wrong_password_accepted", detail="The server took a password that is not the delivered one."
+        )
     if "password authentication failed" not in err:
         module.exit_json(problem="refusal_unclear", detail=err.strip()[-500:])
     module.exit_json(problem="", detail="")

@@ -1,0 +1,97 @@
+"""How the owner of each service uses it: the real client, with nothing but what was delivered."""
+
+import os
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tests.rack.driver import PLAYBOOKS
+
+
+@dataclass(frozen=True)
+class Access:
+    """What the owner is given."""
+
+    address: str
+    port: int
+    credentials: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Client:
+    """The real client of one service.
+
+    :param command: its words, and what its environment holds.
+    :param write: statements that keep a seven and show it.
+    :param read: statements that show the seven.
+    :param ping: a statement that any service of the kind answers with ``pong``.
+    :param forbidden: statements with which an owner could leave the service or look at a neighbour.
+    :param data: a file that is there as long as the data is; ``{unit}`` in its name.
+    """
+
+    command: Callable[[Access], tuple[list[str], dict[str, str]]]
+    write: str
+    read: str
+    ping: str
+    pong: str
+    forbidden: tuple[str, ...]
+    data: str
+
+    def query(self, access: Access, statement: str) -> "subprocess.CompletedProcess[str]":
+        """One statement, from this machine."""
+        argv, environment = self.command(access)
+        environment |= {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
+        return subprocess.run(
+            argv, input=statement, env=environment, capture_output=True, text=True, timeout=20, check=False
+        )
+
+
+def _psql(access: Access) -> tuple[list[str], dict[str, str]]:
+    given = access.credentials
+    return ["psql", "-XAtw", "-v", "ON_ERROR_STOP=1", "-f", "-"], {
+        "PGHOST": access.address, "PGPORT": str(access.port), "PGDATABASE": given["database"], "PGUSER": given["username"],
+        "PGPASSWORD": given["password"], "PGCONNECT_TIMEOUT": "5",
+    }  # fmt: skip
+
+
+def _redis_cli(access: Access) -> tuple[list[str], dict[str, str]]:
+    where = ["-h", access.address, "-p", str(access.port)]
+    words = ["redis-cli", *where, "--no-auth-warning", "--user", access.credentials["username"]]
+    return words, {"REDISCLI_AUTH": access.credentials["password"]}
+
+
+CLIENTS = {
+    "postgresql": Client(
+        _psql,
+        write="CREATE TABLE loans (id int); INSERT INTO loans VALUES (7); SELECT id FROM loans;",
+        read="SELECT id FROM loans;",
+        ping="SELECT 1;",
+        pong="1",
+        forbidden=(
+            "COPY (SELECT 1) TO PROGRAM 'id';",
+            "SELECT pg_read_file('/etc/passwd');",
+            "CREATE ROLE other SUPERUSER;",
+            "CREATE DATABASE other;",
+            "ALTER SYSTEM SET port = 1;",
+            "\\connect postgres",
+        ),
+        data="/var/lib/postgresql/15/{unit}/PG_VERSION",
+    ),
+    "redis": Client(
+        _redis_cli,
+        write="SET loans 7\nGET loans\n",
+        read="GET loans\n",
+        ping="PING\n",
+        pong="PONG",
+        forbidden=(
+            "CONFIG SET dir /etc\n",
+            "ACL LIST\n",
+            "DEBUG SLEEP 0\n",
+            "REPLICAOF 10.82.0.12 1\n",
+            "SHUTDOWN\n",
+            "MODULE LIST\n",
+        ),
+        data="/var/lib/pumasi/{unit}/dump.rdb",
+    ),
+}
+SERVICES = tuple(sorted(path.parent.name for path in (PLAYBOOKS / "services").glob("*/service.yml")))
