@@ -1,5 +1,6 @@
 """Do something to a service that stands, as its manifest describes it, and prove that it came out as promised."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from prefect.client.schemas.objects import State
 
 from catalog.orders import fulfilment
 from catalog.orders.assignments import Assignment
+from flows.runner.run import Status
 from flows.tasks.taking_down import steps
 from flows.tasks.work import GivenUp, Work, code_of, conduct, detail_of
 
@@ -22,10 +24,20 @@ def operate(order_id: UUID, attempt: int) -> State[Any]:
 
 def _operate(work: Work, order: Assignment) -> str:
     result = work.play(steps(order, *order.operation), order)
-    if not result.ok:
-        raise GivenUp(
-            code_of(result, failed="verify-failed" if result.step == "verify" else "operation-failed"),
-            detail_of(result),
-        )
-    work.report(fulfilment.succeed_operate, outputs=result.outputs)
-    return "operated"
+    if result.ok:
+        work.report(fulfilment.succeed_operate, outputs=result.outputs)
+        return "operated"
+    code = code_of(result, failed="verify-failed" if result.step == "verify" else "operation-failed")
+    if order.before is None or result.status is Status.UNREACHABLE:
+        raise GivenUp(code, detail_of(result))
+    return _put_back(work, order, order.before, code=code, detail=detail_of(result))
+
+
+def _put_back(work: Work, order: Assignment, before: dict[str, Any], *, code: str, detail: str) -> str:
+    """Do the same with the settings from before. GivenUp: another attempt is needed, which tries the new ones again."""
+    work.phase("put-back")
+    back = work.play(steps(order, *order.operation), replace(order, values=before), undoing=True)
+    if not back.ok:
+        raise GivenUp(code, f"{detail} The former settings could not be put back: {detail_of(back)}")
+    work.report(fulfilment.put_back, code=code, detail=detail)
+    return "put back"

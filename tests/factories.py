@@ -178,6 +178,7 @@ def manifest(slug: str = "postgresql", version: str = "1.0.0", **changes: Any) -
             "properties": {
                 "database": {
                     "type": "string", "pattern": "^[a-z][a-z0-9_]{0,30}$", "maxLength": 31, "default": "appdb",
+                    "x-immutable": True,
                     "x-title": {"en": "Database", "ko": "데이터베이스"}, "x-help": {"en": "Its name.", "ko": "이름입니다."},
                 },
                 "max_connections": {
@@ -215,6 +216,13 @@ def manifest(slug: str = "postgresql", version: str = "1.0.0", **changes: Any) -
             for name, title, ko, begins, ends in (
                 ("stop", "Stop", "정지", "active", "stopped"), ("start", "Start", "시작", "stopped", "active"),
             )
+        ]
+        + [
+            {
+                "name": "configure", "title": {"en": "Change settings", "ko": "설정 변경"},
+                "about": {"en": "It takes them over.", "ko": "새 설정을 적용합니다."}, "playbook": "provision.yml",
+                "sets": "parameters", "verify": True, "from": ["active"], "to": "active", "seconds": 3,
+            }
         ],
         "connection": [{"label": "psql", "text": "psql -h {address} -p {port}"}],
     }  # fmt: skip

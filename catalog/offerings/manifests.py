@@ -94,11 +94,9 @@ def _beyond_schema(folder: Path, document: dict[str, Any]) -> dict[str, str]:
     for step, name in document["playbooks"].items():
         if not (folder / name).is_file():
             wrong[f"playbooks.{step}"] = _("There is no file %s beside the manifest.") % name
-    wrong |= _wrong_operations(folder, document)
     parameters = document["parameters"]
-    for name, source in document["credentials"].items():
-        if "from_parameter" in source and source["from_parameter"] not in parameters["properties"]:
-            wrong[f"credentials.{name}"] = _("There is no parameter %s.") % source["from_parameter"]
+    wrong |= _wrong_operations(folder, document)
+    wrong |= _wrong_credentials(document)
     first, last = document["port"]["range"]
     if first > last:
         wrong["port.range"] = _("The first port lies after the last.")
@@ -118,6 +116,19 @@ def _beyond_schema(folder: Path, document: dict[str, Any]) -> dict[str, str]:
                 narrowed(parameters, plan["parameters"])
             except NarrowingInvalid as error:
                 wrong |= {f"plans.{number}.parameters.{name}": str(what) for name, what in error.fields.items()}
+    return wrong
+
+
+def _wrong_credentials(document: dict[str, Any]) -> dict[str, str]:
+    wrong: dict[str, str] = {}
+    known = document["parameters"]["properties"]
+    for name, source in document["credentials"].items():
+        taken = source.get("from_parameter")
+        if taken is not None and taken not in known:
+            wrong[f"credentials.{name}"] = _("There is no parameter %s.") % taken
+        elif taken is not None and not known[taken].get("x-immutable"):
+            said = _("The parameter %s must be immutable: credentials do not change with it.")
+            wrong[f"credentials.{name}"] = said % taken
     return wrong
 
 

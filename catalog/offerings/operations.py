@@ -27,7 +27,8 @@ class Operation:
     :param begins: states of an instance in which it may be ordered; one that is tainted always may.
     :param ends: the state of an instance after it went well.
     :param seconds: how long it usually takes.
-    :param parameters: JSON Schema of what may be chosen.
+    :param parameters: JSON Schema of what may be chosen; of one that ``sets``, see :func:`catalog.offerings.services.changeable`.
+    :param sets: it changes parameters of the service itself, and puts the former ones back where that does not go well.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Operation:
     ends: str
     seconds: int
     parameters: Schema
+    sets: bool
 
 
 def operations_of(manifest: Mapping[str, Any]) -> list[Operation]:
@@ -54,6 +56,7 @@ def operations_of(manifest: Mapping[str, Any]) -> list[Operation]:
             ends=said["to"],
             seconds=said["seconds"],
             parameters=said.get("parameters", NO_PARAMETERS),
+            sets="sets" in said,
         )
         for said in manifest.get("operations", ())
     ]

@@ -105,6 +105,18 @@ def with_defaults(schema: Mapping[str, Any], values: Any) -> dict[str, Any]:
     return complete
 
 
+def only_given(schema: Mapping[str, Any], values: Any) -> dict[str, Any]:
+    """``values`` checked against ``schema``; nothing is filled in.
+
+    :raises: as :func:`with_defaults`.
+    """
+    without = {
+        name: {keyword: said for keyword, said in each.items() if keyword != "default"}
+        for name, each in schema["properties"].items()
+    }
+    return with_defaults({**schema, "properties": without}, values)
+
+
 def _said(error: ValidationError) -> dict[str, str]:
     expected: Any = error.validator_value
     if error.validator == "required" and not error.absolute_path:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from catalog.audit.services import record
 from catalog.common.data import in_order, in_words, ordinary
-from catalog.offerings.errors import DataClassNotAllowed, ManifestVersionReused, PlanUnavailable
+from catalog.offerings.errors import DataClassNotAllowed, ManifestVersionReused, NarrowingInvalid, PlanUnavailable
 from catalog.offerings.folders import unpack
 from catalog.offerings.manifests import Manifest, read_all
 from catalog.offerings.models import Offering, OfferingFolder, OfferingVersion, Plan, Publication
@@ -179,11 +179,31 @@ def parameter_schema(plan: Plan) -> Schema:
 
     :raises NarrowingInvalid: the curator's narrowing does not fit the manifest (any more).
     """
-    manifest = plan.version.manifest
+    return _narrowed_twice(plan.version.manifest, plan, plan.narrowing)
+
+
+def _narrowed_twice(manifest: Mapping[str, Any], plan: Plan, narrowing: Mapping[str, Any]) -> Schema:
     by_manifest: dict[str, Any] = next(
         (each["parameters"] for each in manifest["plans"] if each["slug"] == plan.slug), {}
     )
-    return narrowed(narrowed(manifest["parameters"], by_manifest), plan.narrowing)
+    return narrowed(narrowed(manifest["parameters"], by_manifest), narrowing)
+
+
+def changeable(version: OfferingVersion, plan: Plan, present: Mapping[str, Any]) -> Schema:
+    """The JSON Schema of what may still be chosen for a service that stands; its present values are the defaults.
+
+    Left out is what the manifest it was built from calls immutable. What a curator narrowed counts if it fits that manifest: the
+    plan on sale may be of a newer one.
+    """
+    known = version.manifest["parameters"]["properties"]
+    try:
+        narrowing = {name: keywords for name, keywords in plan.narrowing.items() if name in known}
+        schema = _narrowed_twice(version.manifest, plan, narrowing)
+    except NarrowingInvalid:
+        schema = _narrowed_twice(version.manifest, plan, {})
+    free = {name: each for name, each in schema["properties"].items() if not each.get("x-immutable")}
+    properties = {name: {**each, "default": present[name]} if name in present else each for name, each in free.items()}
+    return {**schema, "properties": properties, "required": []}
 
 
 def validate_parameters(plan: Plan, values: Any) -> dict[str, Any]:

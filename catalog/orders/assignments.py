@@ -26,6 +26,7 @@ class Assignment:
         in the offering's folder; for a step that is not in it, the house has one.
     :param operation: the steps of an operation, in order; empty for the other kinds.
     :param values: the document the playbooks read; holds secrets.
+    :param before: where an operation changes settings, the document with those from before it; else None.
     :param secrets: values that must appear in no event and no log.
     :param deadline: when the attempt must have ended.
     """
@@ -42,6 +43,7 @@ class Assignment:
     zone: str
     target: Target
     values: dict[str, Any]
+    before: dict[str, Any] | None
     secrets: tuple[str, ...]
     deadline: datetime
 
@@ -90,6 +92,10 @@ def assignment_of(order: Order, deadline: datetime) -> Assignment:
     wanted = find_operation(manifest, order.operation) if order.kind == OrderKind.OPERATE else None
     if wanted is not None:
         values["operation"] = {"name": wanted.name, "parameters": order.parameters}
+    before = None
+    if wanted is not None and wanted.sets:
+        before = values
+        values = {**values, "parameters": {**instance.parameters, **order.parameters}}
     return Assignment(
         order_id=order.pk,
         attempt=order.attempt,
@@ -103,6 +109,7 @@ def assignment_of(order: Order, deadline: datetime) -> Assignment:
         zone=host.zone.slug,
         target=target_of(host, pool.known_key(host).public_key),
         values=values,
+        before=before,
         secrets=hidden,
         deadline=deadline,
     )

@@ -91,6 +91,13 @@ class OperationNotPossible(DomainError):
     title = _("The service is in a state in which this cannot be done. Reload it to see what can.")
 
 
+class NothingToChange(InvalidInput):
+    """Every value that was given is the present one."""
+
+    code = "nothing-to-change"
+    title = _("The service has these settings already. Give at least one another value.")
+
+
 class InGrace(DomainError):
     """Whatever would make the service run again has to wait for an extension of its lease."""
 

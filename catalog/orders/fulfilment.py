@@ -133,11 +133,33 @@ def succeed_operate(order_id: uuid.UUID, attempt: int, *, outputs: dict[str, Any
         order, instance = _locked(order_id, attempt)
         dispatch.finish("order", order_id, attempt, ok=True, outcome="fulfilled", now=now)
         if instance.state == InstanceState.UPDATING:
-            said = {**instance.outputs, **outputs}
-            end_state = turns.operation_of(order).ends
-            instances.move_instance(instance, end_state, actor=FLOW, now=now, outputs=said, state_reason="")
+            operation = turns.operation_of(order)
+            changes: dict[str, Any] = {"outputs": {**instance.outputs, **outputs}, "state_reason": ""}
+            if operation.sets:
+                changes["parameters"] = {**instance.parameters, **order.parameters}
+            instances.move_instance(instance, operation.ends, actor=FLOW, now=now, **changes)
         end = OrderState.CANCELLED if order.state == OrderState.CANCELLING else OrderState.FULFILLED
         move_order(order, end, actor=FLOW, now=now, failure_code="", failure_detail="")
+        turns.go_on(instance, actor=FLOW, now=now)
+
+
+def put_back(order_id: uuid.UUID, attempt: int, *, code: str, detail: str, now: datetime) -> None:
+    """The operation did not go well, and the service was brought back to what it was before, and tried. Raises Superseded.
+
+    The instance is in the operation's end state again, with the settings it had; the order has failed, or is cancelled as was
+    wished; the next one's turn has come.
+    """
+    with transaction.atomic():
+        order, instance = _locked(order_id, attempt)
+        dispatch.finish("order", order_id, attempt, ok=False, outcome="put-back", now=now)
+        if instance.state == InstanceState.UPDATING:
+            ends = turns.operation_of(order).ends
+            instances.move_instance(instance, ends, actor=FLOW, now=now, state_reason="")
+        end = OrderState.CANCELLED if order.state == OrderState.CANCELLING else OrderState.FAILED
+        move_order(
+            order, end, actor=FLOW, now=now, failure_code=code, failure_detail=detail[:1000],
+            data={"code": code, "detail": detail[:1000], "why": "put-back"},
+        )  # fmt: skip
         turns.go_on(instance, actor=FLOW, now=now)
 
 

@@ -14,10 +14,11 @@ from catalog.leases import services as leases
 from catalog.leases.models import Lease
 from catalog.leases.states import LeaseState
 from catalog.offerings.operations import START, STOP, Operation, find_operation, operations_of
-from catalog.offerings.schemas import with_defaults
+from catalog.offerings.schemas import Schema, only_given, with_defaults
+from catalog.offerings.services import changeable
 from catalog.orders import advance, turns
 from catalog.orders.content import digest, same_request, shown_to_approver
-from catalog.orders.errors import InGrace, OperationNotPossible, OperationUnknown, OrderUnderWay
+from catalog.orders.errors import InGrace, NothingToChange, OperationNotPossible, OperationUnknown, OrderUnderWay
 from catalog.orders.models import Order
 from catalog.orders.states import OrderKind, OrderState
 from catalog.orders.transitions import move_order
@@ -67,6 +68,7 @@ def operate(
     :raises OrderUnderWay: another order for this service is under way.
     :raises InGrace: its lease has ended; it runs again when that is extended.
     :raises OperationNotPossible: not in its present state.
+    :raises NothingToChange: it changes settings, and they are so already.
     :raises ParameterForbidden, ParametersInvalid, IdempotencyKeyReused: as for a new service. Nothing has changed.
     """
     require(actor, Action.ORDER, instance.tenant_id, instance.project_id)
@@ -80,11 +82,29 @@ def operate(
         if earlier := same_request(actor, idempotency_key, request_hash):
             return earlier
         found = _judged(held, operation, ahead)
-        values = with_defaults(found.parameters, given)
+        values = _chosen(held, found, given)
         return _placed(
             actor, held, found, now=now, parameters=values, reason=reason, request_hash=request_hash,
             idempotency_key=idempotency_key,
         )  # fmt: skip
+
+
+def asked_for(instance: ServiceInstance, operation: Operation) -> Schema:
+    """The JSON Schema of what an operation asks for, of this service as it is now."""
+    if operation.sets:
+        return changeable(instance.version, instance.plan, instance.parameters)
+    return operation.parameters
+
+
+def _chosen(instance: ServiceInstance, operation: Operation, given: Any) -> dict[str, Any]:
+    schema = asked_for(instance, operation)
+    if not operation.sets:
+        return with_defaults(schema, given)
+    values = only_given(schema, given)
+    changed = {name: value for name, value in values.items() if value != instance.parameters.get(name)}
+    if not changed:
+        raise NothingToChange(fields=dict.fromkeys(values, NothingToChange.title))
+    return changed
 
 
 def again(order: Order, *, actor: Actor, now: datetime) -> None:

@@ -18,7 +18,7 @@ from catalog.dispatch import services as dispatch
 from catalog.instances import services as instances
 from catalog.instances.models import ServiceInstance
 from catalog.instances.states import InstanceState
-from catalog.offerings.operations import Operation, find_operation
+from catalog.offerings.operations import ENDS_OF, Operation, find_operation
 from catalog.orders import claims
 from catalog.orders.errors import OrderUnderWay
 from catalog.orders.models import Order, OrderEvent
@@ -28,6 +28,7 @@ from catalog.tenancy.policy import Actor
 
 WAITING = (OrderState.APPROVED, OrderState.WAITING_CAPACITY)
 AT_WORK = (OrderState.DISPATCHED, OrderState.RUNNING, OrderState.CANCELLING)
+_GOING = (InstanceState.DECOMMISSIONING, InstanceState.DECOMMISSIONED)
 _SETTLED = timedelta(seconds=5)
 
 
@@ -111,7 +112,7 @@ def settle(order: Order, instance: ServiceInstance, *, actor: Actor, now: dateti
 def go_on(instance: ServiceInstance, *, actor: Actor, now: datetime) -> bool:
     """Let the order that waits for its turn begin, if none is at work; False: there is none.
 
-    In the caller's transaction, which has locked the instance. An operation whose end the service has already is cancelled.
+    In the caller's transaction, which has locked the instance. A stop of what has stopped, or a start of what runs, is cancelled.
     """
     if Order.objects.filter(instance=instance, state__in=AT_WORK).exists():
         return False
@@ -120,9 +121,9 @@ def go_on(instance: ServiceInstance, *, actor: Actor, now: datetime) -> bool:
     waiting = lock(rows, skip_locked=True).first()
     if waiting is None:
         return False
-    if waiting.kind == OrderKind.OPERATE and instance.state in {
-        operation_of(waiting).ends, InstanceState.DECOMMISSIONING, InstanceState.DECOMMISSIONED,
-    }:  # fmt: skip
+    if waiting.kind == OrderKind.OPERATE and (
+        instance.state in _GOING or instance.state == ENDS_OF.get(waiting.operation)
+    ):
         move_order(waiting, OrderState.CANCELLED, actor=actor, now=now, data={"why": "nothing-to-do"})
         return False
     claims.dispatch_attempt(waiting, actor=actor, now=now, tries=1)

@@ -1,4 +1,4 @@
-"""The order form, made from a plan's parameter schema.
+"""Forms made from parameter schemas: that of an order, and those of operations.
 
 A field only reads what was typed; what is allowed is judged by the services, for every face alike. Their refusals come back to
 the fields they are about.
@@ -8,7 +8,7 @@ import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.utils.text import format_lazy
@@ -104,6 +104,53 @@ def parameter_field(schema: Mapping[str, Any], *, required: bool) -> forms.Field
     return forms.CharField(strip=False, widget=forms.TextInput(attrs=attrs), **common)
 
 
+class ParametersForm(forms.Form):
+    """What a parameter schema asks for.
+
+    :param schema: that of a plan, or of an operation.
+    """
+
+    elsewhere: ClassVar[Mapping[str, str]] = {}
+    """Names in refusals → fields that are called otherwise."""
+
+    key = forms.CharField(max_length=100, widget=forms.HiddenInput, required=False)
+
+    def __init__(
+        self, data: Any = None, *, schema: Mapping[str, Any], initial: Mapping[str, Any] | None = None
+    ) -> None:  # fmt: skip
+        super().__init__(data, initial={"key": str(uuid.uuid4()), **(initial or {})}, use_required_attribute=False)
+        self.schema = schema
+        needed = schema.get("required", ())
+        for name, each in schema["properties"].items():
+            self.fields[PREFIX + name] = parameter_field(each, required=name in needed)
+
+    @property
+    def parameters(self) -> list[forms.BoundField]:
+        """What the schema asks for."""
+        return [self[PREFIX + name] for name in self.schema["properties"]]
+
+    def values(self) -> dict[str, Any]:
+        """The parameters that were filled in; what was left empty takes its default."""
+        found = {name: self.cleaned_data.get(PREFIX + name) for name in self.schema["properties"]}
+        texts = {
+            name for name, each in self.schema["properties"].items() if each["type"] == "string" and "enum" not in each
+        }
+        return {name: value for name, value in found.items() if value is not None and (value != "" or name in texts)}
+
+    def tell(self, error: DomainError) -> None:
+        """Put a refusal beside the fields it is about, or above the form."""
+        strays = []
+        for name, said in error.fields.items():
+            top = name.split(".", 1)[0]
+            field = self.elsewhere.get(name, name if name in self.fields else PREFIX + top)
+            if field in self.fields:
+                self.add_error(field, str(said))
+            else:
+                strays.append(str(said))
+        if strays or not error.fields:
+            self.add_error(None, " ".join([str(error.detail), *strays]))
+
+
 def _zone_label(zone: Zone) -> str:
     """The zone's name, and what somebody who chooses it should know."""
     name = of_two(zone, "name")
@@ -114,7 +161,7 @@ def _zone_label(zone: Zone) -> str:
     return name
 
 
-class OrderForm(forms.Form):
+class OrderForm(ParametersForm):
     """One order of one plan.
 
     :param schema: the plan's parameter schema.
@@ -125,7 +172,8 @@ class OrderForm(forms.Form):
     :param leases: lengths to choose from, in seconds, with their words; empty for the usual one.
     """
 
-    key = forms.CharField(max_length=100, widget=forms.HiddenInput, required=False)
+    elsewhere: ClassVar[Mapping[str, str]] = {"lease_seconds": "lease"}
+
     project = forms.ChoiceField(label=_("Project"), widget=forms.Select(attrs={"class": "form-select"}))
     name = forms.CharField(
         label=_("Name"),
@@ -181,8 +229,7 @@ class OrderForm(forms.Form):
         networks: Sequence[str] = (),
         initial: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(data, initial={"key": str(uuid.uuid4()), **(initial or {})}, use_required_attribute=False)
-        self.schema = schema
+        super().__init__(data, schema=schema, initial=initial)
         self._choose("project", [(str(each), f"{each.name} ({each})") for each in projects])
         self._choose("zone", [("", _("Anywhere")), *((each.slug, _zone_label(each)) for each in zones)])
         self._choose("data_class", [(each, DataClass(each).label) for each in data_classes])
@@ -190,9 +237,6 @@ class OrderForm(forms.Form):
         self.fields["allow_from"].help_text = _(
             "Networks with commas between them. Empty: those of your affiliate and of the zone (%s)."
         ) % (", ".join(networks[:NETWORKS_SHOWN]) + (" …" if len(networks) > NETWORKS_SHOWN else ""))
-        needed = schema.get("required", ())
-        for name, each in schema["properties"].items():
-            self.fields[PREFIX + name] = parameter_field(each, required=name in needed)
 
     def _choose(self, name: str, choices: list[tuple[str, Any]]) -> None:
         field = self.fields[name]
@@ -204,32 +248,6 @@ class OrderForm(forms.Form):
         """What every order is asked."""
         return [self[name] for name in ("project", "name", "data_class", "zone", "lease", "allow_from", "wait")]
 
-    @property
-    def parameters(self) -> list[forms.BoundField]:
-        """What this plan asks."""
-        return [self[PREFIX + name] for name in self.schema["properties"]]
-
     def clients(self) -> list[str]:
         """The networks that were named, one by one."""
         return [each for each in re.split(r"[\s,]+", self.cleaned_data["allow_from"]) if each]
-
-    def values(self) -> dict[str, Any]:
-        """The parameters that were filled in; what was left empty takes its default."""
-        found = {name: self.cleaned_data.get(PREFIX + name) for name in self.schema["properties"]}
-        texts = {
-            name for name, each in self.schema["properties"].items() if each["type"] == "string" and "enum" not in each
-        }
-        return {name: value for name, value in found.items() if value is not None and (value != "" or name in texts)}
-
-    def tell(self, error: DomainError) -> None:
-        """Put a refusal beside the fields it is about, or above the form."""
-        strays = []
-        for name, said in error.fields.items():
-            top = name.split(".", 1)[0]
-            field = {"lease_seconds": "lease"}.get(name, name if name in self.fields else PREFIX + top)
-            if field in self.fields:
-                self.add_error(field, str(said))
-            else:
-                strays.append(str(said))
-        if strays or not error.fields:
-            self.add_error(None, " ".join([str(error.detail), *strays]))

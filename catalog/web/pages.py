@@ -27,6 +27,7 @@ from catalog.tenancy.models import User
 from catalog.tenancy.policy import Action, Actor, actor_for, can, may_anywhere, scope
 
 PAGE_SIZE = 50
+UNPROCESSABLE = 422
 _BOUND = ("order_id", "instance_id", "host_id")
 
 P = ParamSpec("P")

@@ -24,11 +24,13 @@ STEPS: Mapping[str, str | Promise] = {
     "provision": _("Build"),
     "verify": _("Check as a client"),
     "undo": _("Take down what was built"),
+    "put-back": _("Put the former settings back"),
     "decommission": _("Take down"),
     "residue": _("Prove that nothing is left"),
     "stop": _("Stop"),
     "start": _("Start"),
     "restart": _("Restart"),
+    "configure": _("Change settings"),
     "learn-key": _("Learn the ssh key"),
     "inspect": _("Inspect"),
     "wipe": _("Wipe"),
@@ -77,6 +79,7 @@ _WHY: Mapping[str, str | Promise] = {
     "lease-extended": _("The lease was extended."),
     "outranked": _("A newer order took its place."),
     "nothing-to-do": _("The service was there already."),
+    "put-back": _("The former settings were put back, and the service was tried with them: it is as it was before."),
 }
 _RULES: Mapping[str, str | Promise] = {
     "under-threshold": _("no approval needed at this price"),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from catalog.web.views import approvals, home, instances, orders, pool, session, shop
+from catalog.web.views import approvals, home, instances, operations, orders, pool, session, shop
 
 app_name = "web"
 
@@ -29,7 +29,7 @@ urlpatterns = [
     path("services/<uuid:instance_id>/", instances.instance, name="instance"),
     path("services/<uuid:instance_id>/reveal/", instances.reveal, name="reveal"),
     path("services/<uuid:instance_id>/extend/", instances.extend, name="extend"),
-    path("services/<uuid:instance_id>/operations/<slug:name>/", instances.operation, name="operation"),
+    path("services/<uuid:instance_id>/operations/<slug:name>/", operations.operation, name="operation"),
     path("services/<uuid:instance_id>/give-back/", instances.give_back, name="give-back"),
     path("pool/", pool.pool, name="pool"),
     path("pool/hosts/<uuid:host_id>/", pool.host, name="host"),

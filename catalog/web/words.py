@@ -21,7 +21,12 @@ CATEGORIES: Mapping[str, str | Promise] = {
     "web": _("Web"),
 }
 _RESOURCES: Mapping[str, str | Promise] = {"VCPU": _("vCPU"), "MEMORY_MB": _("Memory"), "DISK_GB": _("Disk")}
-_OPERATIONS: Mapping[str, str | Promise] = {"stop": _("Stop"), "start": _("Start"), "restart": _("Restart")}
+_OPERATIONS: Mapping[str, str | Promise] = {
+    "stop": _("Stop"),
+    "start": _("Start"),
+    "restart": _("Restart"),
+    "configure": _("Change settings"),
+}
 _CREDENTIALS: Mapping[str, str | Promise] = {
     "name": _("Host name"),
     "address": _("Address"),

@@ -33,7 +33,7 @@ def test_what_can_be_done_is_listed_and_ordered_once(developer: User, call: Call
     dana = call(developer)
     offered = dana.get(path).json()
     assert [(each["name"], each["possible"], each["usual_seconds"]) for each in offered] == [
-        ("stop", True, 3), ("start", False, 3),
+        ("stop", True, 3), ("start", False, 3), ("configure", True, 3),
     ]  # fmt: skip
     assert offered[0]["title"] == {"en": "Stop", "ko": "정지"}
     first = dana.post(path, {"operation": "stop", "reason": "night"}, Idempotency_Key="k")
@@ -44,8 +44,19 @@ def test_what_can_be_done_is_listed_and_ordered_once(developer: User, call: Call
         "operate", "stop", "dispatched", {}, "night",
     )  # fmt: skip
     assert first.headers["Location"] == f"/api/v1/orders/{said['id']}"
-    assert [each["possible"] for each in dana.get(path).json()] == [True, False]
+    assert [each["possible"] for each in dana.get(path).json()] == [True, False, True]
     problem(dana.post(path, {"operation": "stop"}), 409, "order-under-way")
+
+
+def test_settings_are_listed_as_they_are_and_changed(
+    running: ServiceInstance, developer: User, call: Call, path: str
+) -> None:
+    dana = call(developer)
+    (offered,) = [each for each in dana.get(path).json() if each["name"] == "configure"]
+    (setting,) = offered["parameters"]["properties"].values()
+    assert (setting["default"], setting["maximum"]) == (running.parameters["max_connections"], 50)
+    said = dana.post(path, {"operation": "configure", "parameters": {"max_connections": 33}}).json()
+    assert (said["operation"], said["parameters"]) == ("configure", {"max_connections": 33})
 
 
 @pytest.mark.parametrize(
@@ -57,6 +68,8 @@ def test_what_can_be_done_is_listed_and_ordered_once(developer: User, call: Call
         ({"operation": "explode"}, (422, "operation-unknown")),
         ({"operation": "start"}, (409, "operation-not-possible")),
         ({"operation": "stop", "parameters": {"now": True}}, (422, "parameters-invalid")),
+        ({"operation": "configure"}, (422, "nothing-to-change")),
+        ({"operation": "configure", "parameters": {"database": "x"}}, (422, "parameters-invalid")),
     ],
 )
 def test_bad_requests_change_nothing(

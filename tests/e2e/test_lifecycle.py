@@ -7,6 +7,7 @@ import pytest
 from catalog.stack.client import ApiError
 from tests.e2e.acts import Acts, psql, redis_cli, tasks
 from tests.harness.stack import until
+from tests.playbooks.slices import manifest
 
 pytestmark = [pytest.mark.stack, pytest.mark.rack]
 
@@ -15,7 +16,8 @@ def test_postgresql_comes_back_on_its_own_and_the_next_affiliate_gets_the_host(a
     stack = acts.stack
     began = acts.order("minji", "postgresql", lease_seconds=15, parameters={"comment": "{{ 7 * 7 }} $(id) '한글'"})
     order = stack.a.get(f"/orders/{began['id']}")
-    assert (order["offering"], order["manifest_version"], len(order["git_revision"])) == ("postgresql", "15.2.0", 40)
+    assert (order["offering"], len(order["git_revision"])) == ("postgresql", 40)
+    assert order["manifest_version"] == manifest("postgresql")["version"]
     database = acts.delivered("minji", began)
     wrote = psql(database.access, "CREATE TABLE t (x int); INSERT INTO t VALUES (1), (2); SELECT count(*) FROM t;")
     assert (wrote.returncode, wrote.stdout.strip()) == (0, "2")

@@ -92,12 +92,12 @@ def give_back(order: str) -> dict[str, Any]:
     return {"order": str(placed.pk)}
 
 
-def operate(order: str, operation: str) -> dict[str, Any]:
-    """The developer stops or starts what the order built."""
+def operate(order: str, operation: str, **parameters: Any) -> dict[str, Any]:
+    """The developer stops, starts or changes what the order built."""
     actor = actor_for(User.objects.get(username="dana"), now=now())
     instance = Order.objects.get(pk=uuid.UUID(order)).instance
     assert instance is not None
-    placed = operations.operate(actor, instance, operation=operation, now=now())
+    placed = operations.operate(actor, instance, operation=operation, parameters=parameters, now=now())
     relay(now())
     return {"order": str(placed.pk)}
 

@@ -59,7 +59,7 @@ def test_stopped_and_started_again(world: World, instance: ServiceInstance) -> N
     assignment = world.begin(stop)
     assert state(instance) == InstanceState.UPDATING
     assert assignment.operation == ("stop",)
-    assert assignment.playbooks == {"provision": "provision.yml", "verify": "verify.yml"}
+    assert "stop" not in assignment.playbooks
     assert assignment.version_id == instance.version_id
     assert assignment.values["residues"] == manifest()["residues"]
     assert assignment.values["operation"] == {"name": "stop", "parameters": {}}
@@ -173,7 +173,7 @@ def test_what_fails_is_tried_again_and_in_the_end_leaves_it_tainted(
     assert (stop.state, stop.failure_code, stop.ended_at) == (OrderState.FAILED, "operation-failed", world.now)
     assert state(instance) == InstanceState.TAINTED
     assert instance.state_reason == "The operation stop did not end well: Stop it: no"
-    assert [each.name for each in operations.possible(instance, None)] == ["stop", "start"], (
+    assert [each.name for each in operations.possible(instance, None)] == ["stop", "start", "configure"], (
         "a way out of being tainted"
     )
     assert sweeps.stuck(world.now).counts == {}

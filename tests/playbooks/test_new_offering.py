@@ -56,7 +56,12 @@ def test_the_catalog_takes_it_from_nothing_but_its_folder(services: Path, tmp_pa
 @pytest.mark.rack
 def test_it_is_built_used_and_given_back_clean(service_rack: Rack, services: Path, workplace: Path) -> None:
     one = Slice(
-        service_rack, HOST, "greeting", workplace, services=services, parameters={"sentence": "안녕 {{ 7 * 7 }} $(id) \"'"}
+        service_rack,
+        HOST,
+        "greeting",
+        workplace,
+        services=services,
+        parameters={"sentence": "안녕 {{ 7 * 7 }} $(id) \"'"},
     )
     neighbour = Slice(service_rack, HOST, "greeting", workplace, services=services, tenant="card", name="points")
     for each in (one, neighbour):

@@ -67,6 +67,7 @@ def furnish(story: Story) -> list[tuple[str, User | None, str]]:
         ("orders", story.dana, "/orders/"),
         ("services", story.dana, "/services/"),
         ("service", story.dana, f"/services/{instance.pk}/"),
+        ("settings", story.dana, f"/services/{instance.pk}/operations/configure/"),
         ("give-back", story.dana, f"/services/{instance.pk}/give-back/"),
         ("approvals", story.arun, "/approvals/"),
         ("pool", story.otto, "/pool/"),

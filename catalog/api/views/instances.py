@@ -140,7 +140,7 @@ class Operations(Face):
 
     refusals: ClassVar = {
         "POST": (
-            errors.OperationUnknown, errors.OperationNotPossible, errors.InGrace, errors.OrderUnderWay,
+            errors.OperationUnknown, errors.OperationNotPossible, errors.InGrace, errors.OrderUnderWay, errors.NothingToChange,
             errors.IdempotencyKeyReused, ParametersInvalid, ParameterForbidden,
         ),
     }  # fmt: skip
@@ -153,7 +153,8 @@ class Operations(Face):
         self.looked("instance", instance)
         now_possible = {each.name for each in operations.possible(instance, getattr(instance, "lease", None))}
         rows = [
-            {**vars(each), "possible": each.name in now_possible} for each in operations_of(instance.version.manifest)
+            {**vars(each), "parameters": operations.asked_for(instance, each), "possible": each.name in now_possible}
+            for each in operations_of(instance.version.manifest)
         ]
         return Response(shapes.Operation(rows, many=True).data)
 

@@ -18,22 +18,20 @@ from catalog.instances.models import ServiceInstance
 from catalog.instances.services import READY, current_binding
 from catalog.instances.states import InstanceState
 from catalog.leases.limits import extension_room
-from catalog.leases.models import Lease
 from catalog.leases.states import LeaseState
 from catalog.offerings.models import Plan
 from catalog.orders import operations, selectors, services
 from catalog.orders.frozen import keeping
-from catalog.orders.models import Order
 from catalog.placement.selectors import locate_rows
 from catalog.tenancy.policy import Action, can
 from catalog.web.badges import GONE
 from catalog.web.forms import lease_choices
 from catalog.web.pages import PortalRequest, attempt, looked, looked_at_list, portal, sentence, show, window
 from catalog.web.requests import in_advance
-from catalog.web.words import credential, of_both
+from catalog.web.views.operations import buttons
+from catalog.web.words import credential
 
 _EXTENSIONS = 90 * 86_400
-_ICONS = {"stop": "ban", "start": "bolt", "restart": "refresh"}
 
 
 @require_safe
@@ -98,49 +96,12 @@ def _page(request: PortalRequest, found: ServiceInstance, **more: Any) -> HttpRe
         may_give_back=orders_here
         and not held
         and found.state not in {*GONE, InstanceState.PENDING, InstanceState.DECOMMISSIONING},
-        operations=_buttons(found, lease, building) if orders_here else [],
+        operations=buttons(found, lease) if orders_here and building is None else [],
         operation_key=str(uuid.uuid4()),
         history=history,
         building=building,
         **{**_connection(request, found), **more},
     )
-
-
-def _buttons(found: ServiceInstance, lease: Lease | None, building: Order | None) -> list[dict[str, str]]:
-    """The operations that can be ordered with one click now."""
-    asks = [each for each in operations.possible(found, lease) if not each.parameters.get("required")]
-    return [
-        {
-            "name": each.name,
-            "title": of_both(each.title),
-            "about": of_both(each.about),
-            "icon": _ICONS.get(each.name, "settings"),
-            "sure": f"{of_both(each.title)}? {of_both(each.about)}" if each.ends != InstanceState.ACTIVE else "",
-        }
-        for each in asks
-        if building is None
-    ]
-
-
-@require_POST
-@portal
-def operation(request: PortalRequest, instance_id: uuid.UUID, name: str) -> HttpResponse:
-    """Order an operation, and show its order. Sent twice, it is one."""
-    found = selectors.instance_for(request.actor, instance_id)
-    try:
-        order = operations.operate(
-            request.actor,
-            found,
-            operation=name,
-            idempotency_key=request.POST.get("key", "")[:100] or None,
-            now=clock.now(),
-        )
-    except (NotFound, Forbidden):
-        raise
-    except DomainError as error:
-        messages.error(request, sentence(error))
-        return redirect("web:instance", instance_id=instance_id)
-    return redirect("web:order", order_id=order.pk)
 
 
 @require_POST

@@ -105,7 +105,8 @@ def parameters(found: Order) -> list[tuple[str, object]]:
     """Who may connect, and what was chosen, under the titles of the manifest."""
     manifest = found.version.manifest
     operation = find_operation(manifest, found.operation) if found.operation else None
-    known = (manifest if operation is None else {"parameters": operation.parameters})["parameters"]["properties"]
+    schema = manifest["parameters"] if operation is None or operation.sets else operation.parameters
+    known = schema["properties"]
     clients = ", ".join(found.allow_from) or _("networks of the affiliate and of the zone")
     return ([] if operation else [(_("Who may connect"), clients)]) + [
         (of_both(known[name]["x-title"]) if name in known else name, value) for name, value in found.parameters.items()

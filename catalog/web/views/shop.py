@@ -28,11 +28,9 @@ from catalog.tenancy.policy import Action, can
 from catalog.tenancy.projects import use_until
 from catalog.tenancy.selectors import project_for, projects_for
 from catalog.web.forms import OrderForm, order_choices
-from catalog.web.pages import PortalRequest, portal, show
+from catalog.web.pages import UNPROCESSABLE, PortalRequest, portal, show
 from catalog.web.requests import in_advance
 from catalog.web.words import CATEGORIES
-
-UNPROCESSABLE = 422
 
 
 def _card(offering: Offering, needed: Callable[[Plan], bool]) -> dict[str, Any] | None:
