@@ -13,6 +13,10 @@ ALONE = ("playbooks/test_lifecycle.py", "playbooks/test_networks.py")
 LONGEST = ("e2e", "playbooks", "flows", "rack", "stack", "architecture", "dispatch")
 """What takes longest begins first, so that at the end no worker has much left while the others have nothing."""
 
+SERVICES = Path(__file__).resolve().parents[2] / "playbooks" / "services"
+BY_SERVICE = "slug"
+"""The fixture of tests that every service on sale goes through."""
+
 FACES = ("web", "api", "admin")
 DATABASE = {"db", "transactional_db", "live_server"}
 """What they ask the database is asked below them too, so one of the two databases is enough for them in every run."""
@@ -28,6 +32,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--without-pages", action="store_true",
         help="no tests of faces that ask the database: they are run on another one",
     )  # fmt: skip
+    parser.addoption(
+        "--turn", type=int,
+        help="of the tests that build every service on hosts, only those of the service whose turn it is, by this number",
+    )  # fmt: skip
+
+
+def whose_turn(number: int) -> str:
+    """The service whose turn it is: each comes round."""
+    services = sorted(path.parent.name for path in SERVICES.glob("*/service.yml"))
+    return services[number % len(services)]
+
+
+def _is_due(item: pytest.Item, number: int) -> bool:
+    callspec = getattr(item, "callspec", None)
+    slug = callspec.params.get(BY_SERVICE) if callspec is not None and _needs_hosts(item) else None
+    return slug is None or slug == whose_turn(number)
 
 
 def _folder(item: pytest.Item) -> str:
@@ -68,11 +88,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return in_a_browser, not _needs_hosts(item), places.get(_folder(item), len(places))
 
     items.sort(key=place)
+    turn = config.getoption("--turn")
+    due = items if turn is None else [item for item in items if _is_due(item, turn)]
     if config.getoption("--another-database"):
-        kept = [item for item in items if _needs_hosts(item) or _asks_a_database(item)]
+        kept = [item for item in due if _needs_hosts(item) or _asks_a_database(item)]
     elif config.getoption("--without-pages"):
-        kept = [item for item in items if _folder(item) not in FACES or not _asks_a_database(item)]
+        kept = [item for item in due if _folder(item) not in FACES or not _asks_a_database(item)]
     else:
-        return
-    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        kept = due
+    left = set(kept)
+    config.hook.pytest_deselected(items=[item for item in items if item not in left])
     items[:] = kept

@@ -10,12 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from catalog.stack import bootstrap
 from tests.harness import templates
+from tests.harness.grouping import whose_turn
 from tests.harness.postgres import Postgres
 
 STATE = bootstrap.STATE
@@ -107,7 +109,9 @@ def everything(suite: Suite) -> int:
     """
     log = bootstrap.test_directory() / "without-hosts.log"
     computing = without_hosts(suite, "--without-pages", log=log, workers=COMPUTING)
-    failed = on_postgresql(suite, "-m", "not long", "--another-database")
+    turn = datetime.now(UTC).toordinal()
+    say(f"Tests that build every service on hosts: the turn of {whose_turn(turn)} today; `make test-rack` runs all.")
+    failed = on_postgresql(suite, "-m", "not long", "--another-database", f"--turn={turn}")
     failed = computing.wait() or failed
     say("\n== on SQLite, without hosts ==")
     say(log.read_text(encoding="utf-8", errors="replace"))

@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 from referencing import Registry
 
 from catalog.offerings.operations import HOUSE
+from tests.harness.grouping import whose_turn
 from tests.playbooks.clients import CLIENTS, SERVICES
 from tests.playbooks.slices import defaults, manifest
 from tests.rack.driver import PLAYBOOKS
@@ -44,6 +45,11 @@ def test_the_schema_is_itself_valid() -> None:
 
 def test_every_service_is_used_by_its_real_client() -> None:
     assert sorted(CLIENTS) == list(SERVICES)
+
+
+def test_every_service_has_its_turn_on_hosts() -> None:
+    assert sorted(whose_turn(day) for day in range(len(SERVICES))) == list(SERVICES)
+    assert whose_turn(len(SERVICES)) == whose_turn(0)
 
 
 def test_the_manifest_is_valid_and_lies_in_its_own_folder(slug: str) -> None:
