@@ -22,11 +22,13 @@ class Client:
     """The real client of one service.
 
     :param command: its words, and what its environment holds.
-    :param write: statements that keep a seven and show it.
-    :param read: statements that show the seven.
+    :param write: statements that keep something and show it; of a service without data, a statement that it answers.
+    :param read: statements that show the same again.
+    :param shown: the last word of what both show.
     :param ping: a statement that any service of the kind answers with ``pong``.
     :param forbidden: statements with which an owner could leave the service or look at a neighbour.
-    :param data: a file that is there as long as the data is; ``{unit}`` in its name.
+    :param data: a path that is there as long as the data is; ``{unit}`` in its name.
+    :param comment: what shows the comment as JSON: a statement, or a file that begins with it.
     """
 
     command: Callable[[Access], tuple[list[str], dict[str, str]]]
@@ -36,6 +38,8 @@ class Client:
     pong: str
     forbidden: tuple[str, ...]
     data: str
+    comment: str
+    shown: str = "7"
 
     def query(self, access: Access, statement: str) -> "subprocess.CompletedProcess[str]":
         """One statement, from this machine."""
@@ -60,7 +64,35 @@ def _redis_cli(access: Access) -> tuple[list[str], dict[str, str]]:
     return words, {"REDISCLI_AUTH": access.credentials["password"]}
 
 
+def _curl(access: Access) -> tuple[list[str], dict[str, str]]:
+    """Statements are lines of curl's own configuration, to which the password is added; it stands in no command line."""
+    script = """{ printf 'user = "%s:%s"\\n' "$USERNAME" "$PASSWORD"; cat; } | curl --config - "$URL" """
+    host = f"[{access.address}]" if ":" in access.address else access.address
+    url = f"https://{host}:{access.port}/.pumasi/health"
+    given = {"USERNAME": access.credentials["username"], "PASSWORD": access.credentials["password"]}
+    return ["sh", "-c", script], {"URL": url, **given}
+
+
+_PAGE = "silent\nshow-error\ninsecure\nconnect-timeout = 5\n"
+
 CLIENTS = {
+    "haproxy": Client(
+        _curl,
+        write=_PAGE,
+        read=_PAGE,
+        ping=_PAGE,
+        pong="This proxy works.",
+        forbidden=(
+            _PAGE + 'request = "TRACE"\n',
+            _PAGE + 'http1.1\nrequest = "CONNECT"\nrequest-target = "127.0.0.1:22"\n',
+            _PAGE + 'header = "Host: 127.0.0.1,10.1.2.3"\n',
+            _PAGE + 'header = "Host: ../../etc"\n',
+            _PAGE + 'header = "Host: user@127.0.0.1"\n',
+        ),
+        data="/var/lib/pumasi/{unit}",
+        comment="/etc/pumasi/slices/{unit}/haproxy.cfg",
+        shown="works.",
+    ),
     "postgresql": Client(
         _psql,
         write="CREATE TABLE loans (id int); INSERT INTO loans VALUES (7); SELECT id FROM loans;",
@@ -76,6 +108,7 @@ CLIENTS = {
             "\\connect postgres",
         ),
         data="/var/lib/postgresql/15/{unit}/PG_VERSION",
+        comment="SELECT to_json(shobj_description(oid, 'pg_database')) FROM pg_database WHERE datname = 'appdb'",
     ),
     "redis": Client(
         _redis_cli,
@@ -92,6 +125,7 @@ CLIENTS = {
             "MODULE LIST\n",
         ),
         data="/var/lib/pumasi/{unit}/dump.rdb",
+        comment="/etc/pumasi/slices/{unit}/redis.conf",
     ),
 }
 SERVICES = tuple(sorted(path.parent.name for path in (PLAYBOOKS / "services").glob("*/service.yml")))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.playbooks.clients import SERVICES
 from tests.playbooks.conftest import HOST
 from tests.playbooks.slices import Slice
 from tests.rack.driver import Rack
@@ -55,7 +56,7 @@ PLANTS = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=["postgresql", "redis"])
+@pytest.fixture(scope="module", params=SERVICES)
 def found(request: pytest.FixtureRequest, service_rack: Rack, workplace: Path) -> tuple[Slice, list[dict[str, str]]]:
     """What the check finds with every plant in place; the same check is clean when all are gone."""
     one = Slice(service_rack, HOST, request.param, workplace)

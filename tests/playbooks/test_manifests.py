@@ -95,7 +95,7 @@ def test_a_broken_manifest_is_refused(slug: str, where: str, value: object) -> N
     *path, last = where.split(".")
     place = broken
     for name in path:
-        place = place[name]
+        place = place.setdefault(name, {})
     place[last] = value
     assert not JUDGE.is_valid(broken)
 
@@ -130,6 +130,19 @@ def test_the_defaults_are_valid_and_nothing_else_is_taken(slug: str) -> None:
         ("redis", "maxmemory_policy", "all"),
         ("redis", "appendonly", "yes"),
         ("redis", "comment", "bell\u0007"),
+        ("haproxy", "backends", "example.org:80"),
+        ("haproxy", "backends", "10.1.2.3:80\n  option"),
+        ("haproxy", "balance", "random"),
+        ("haproxy", "health_check", "health"),
+        ("haproxy", "health_check", "/a b"),
+        ("haproxy", "health_check", "/'"),
+        ("haproxy", "timeout", 0),
+        ("haproxy", "timeout", 301),
+        ("haproxy", "max_connections", 9),
+        ("haproxy", "max_connections", 2001),
+        ("haproxy", "basic_auth", "yes"),
+        ("haproxy", "hsts", 1),
+        ("haproxy", "comment", "two\nlines"),
     ],
 )
 def test_a_value_outside_its_schema_is_refused(slug: str, name: str, value: object) -> None:

@@ -27,7 +27,7 @@ def test_stopped_it_stays_stopped_and_started_it_has_what_it_had(
     service = one.service
     for each in (one, neighbour):
         each.done("provision")
-    assert one.query(one.client.write).stdout.split()[-1] == "7"
+    assert one.query(one.client.write).stdout.split()[-1] == one.client.shown
 
     assert changed(one.done("stop")) == 1
     assert listening(one) == ""
@@ -48,13 +48,13 @@ def test_stopped_it_stays_stopped_and_started_it_has_what_it_had(
 
     assert changed(one.done("start")) == 1
     one.done("verify")
-    assert one.query(one.client.read).stdout.split()[-1] == "7"
+    assert one.query(one.client.read).stdout.split()[-1] == one.client.shown
     assert changed(one.done("start")) == 0
     assert changed(one.done("provision")) == 0
     before = main_process(one, service)
     assert changed(one.done("restart")) == 1
     one.done("verify")
-    assert one.query(one.client.read).stdout.split()[-1] == "7"
+    assert one.query(one.client.read).stdout.split()[-1] == one.client.shown
     assert main_process(one, service) != before
     rules = service_rack.ssh(HOST, f"nft list table inet pumasi_{one.unit}")
     assert f"tcp dport {one.port} drop" in rules
