@@ -79,7 +79,7 @@ def test_a_ragged_table_is_refused() -> None:
 
 def test_the_benchs_service_is_read_beside_the_others(tmp_path: Path) -> None:
     playbooks = offerings_with_bench(tmp_path)
-    assert [manifest.slug for manifest in read_all(playbooks / "services")] == ["bench", "postgresql", "redis"]
+    assert [manifest.slug for manifest in read_all(playbooks / "services")] == ["bench", "postgresql", "rabbitmq", "redis"]
     assert not (HERE.parents[1] / "playbooks" / "services" / "bench").exists()
 
 

@@ -27,6 +27,8 @@ class Client:
     :param ping: a statement that any service of the kind answers with ``pong``.
     :param forbidden: statements with which an owner could leave the service or look at a neighbour.
     :param data: a file that is there as long as the data is; ``{unit}`` in its name.
+    :param comment: where the comment is kept: a statement that shows it as JSON, or else the file that has it in its first line
+        behind ``# comment:``, and what stands in the second; ``{unit}`` and ``{address}`` in them.
     """
 
     command: Callable[[Access], tuple[list[str], dict[str, str]]]
@@ -36,6 +38,7 @@ class Client:
     pong: str
     forbidden: tuple[str, ...]
     data: str
+    comment: str | tuple[str, str]
 
     def query(self, access: Access, statement: str) -> "subprocess.CompletedProcess[str]":
         """One statement, from this machine."""
@@ -60,6 +63,21 @@ def _redis_cli(access: Access) -> tuple[list[str], dict[str, str]]:
     return words, {"REDISCLI_AUTH": access.credentials["password"]}
 
 
+# librabbitmq speaks to nobody whose certificate it does not trust.
+AMQP_TOOLS = """
+ca=$(mktemp); trap 'rm -f "$ca"' EXIT
+openssl s_client -connect "$PLACE" </dev/null 2>/dev/null | openssl x509 >"$ca"
+amqp() { tool=$1; shift; "amqp-$tool" --url="$URL" --cacert="$ca" "$@"; }
+eval "$(cat)"
+"""
+
+
+def _amqp_tools(access: Access) -> tuple[list[str], dict[str, str]]:
+    given, place = access.credentials, f"{access.address}:{access.port}"
+    url = f"amqps://{given['username']}:{given['password']}@{place}/{given['vhost']}"
+    return ["sh", "-euc", AMQP_TOOLS], {"PLACE": place, "URL": url}
+
+
 CLIENTS = {
     "postgresql": Client(
         _psql,
@@ -76,6 +94,21 @@ CLIENTS = {
             "\\connect postgres",
         ),
         data="/var/lib/postgresql/15/{unit}/PG_VERSION",
+        comment="SELECT to_json(shobj_description(oid, 'pg_database')) FROM pg_database WHERE datname = 'appdb';",
+    ),
+    "rabbitmq": Client(
+        _amqp_tools,
+        write="amqp declare-queue -dq loans; amqp publish -pr loans -b 7; echo 7",
+        read='seven=$(amqp get -q loans); amqp publish -pr loans -b "$seven"; echo "$seven"',
+        ping="amqp publish -r nowhere -b ping; echo pong",
+        pong="pong",
+        forbidden=(
+            "amqp declare-queue -q amq.mine",
+            "URL=${URL%/*}/%2f; amqp declare-queue -q mine",
+            "URL=amqps://guest:guest@$PLACE/%2f; amqp declare-queue -q mine",
+        ),
+        data="/var/lib/pumasi/{unit}/node/schema.DAT",
+        comment=("/etc/pumasi/slices/{unit}/rabbitmq.conf", "listeners.tcp = none"),
     ),
     "redis": Client(
         _redis_cli,
@@ -92,6 +125,7 @@ CLIENTS = {
             "MODULE LIST\n",
         ),
         data="/var/lib/pumasi/{unit}/dump.rdb",
+        comment=("/etc/pumasi/slices/{unit}/redis.conf", "bind {address}"),
     ),
 }
 SERVICES = tuple(sorted(path.parent.name for path in (PLAYBOOKS / "services").glob("*/service.yml")))

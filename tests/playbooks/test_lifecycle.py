@@ -11,7 +11,9 @@ from tests.rack.driver import Rack
 
 pytestmark = pytest.mark.rack
 
-REFUSED = re.compile(r"permission denied|NOPERM|must be superuser|command not allowed", re.IGNORECASE)
+REFUSED = re.compile(
+    r"permission denied|NOPERM|must be superuser|command not allowed|ACCESS_REFUSED|NOT_ALLOWED", re.IGNORECASE
+)
 
 
 def reaches(rack: Rack, host: str, address: str, port: int) -> bool:
@@ -70,6 +72,7 @@ def test_giving_back_what_was_never_built_changes_nothing(service_rack: Rack, wo
 ABORTS = [
     ("postgresql", "/var/lib/postgresql/15/{unit}"),
     ("postgresql", "/var/lib/postgresql/15/{unit}/postmaster.pid"),
+    ("rabbitmq", "/var/lib/pumasi/{unit}/node/schema.DAT"),
     ("redis", "/etc/pumasi/slices/{unit}"),
 ]
 
@@ -86,7 +89,11 @@ def test_a_build_killed_halfway_is_given_back_clean(
 
 @pytest.mark.parametrize(
     ("aborted", "path"),
-    [("postgresql", "/etc/postgresql/15/{unit}/server.key"), ("redis", "/etc/pumasi/slices/{unit}/redis.conf")],
+    [
+        ("postgresql", "/etc/postgresql/15/{unit}/server.key"),
+        ("rabbitmq", "/etc/pumasi/slices/{unit}/server.key"),
+        ("redis", "/etc/pumasi/slices/{unit}/redis.conf"),
+    ],
 )
 def test_a_build_killed_halfway_succeeds_when_tried_again(
     service_rack: Rack, aborted: str, path: str, workplace: Path

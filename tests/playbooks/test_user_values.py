@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.playbooks.clients import SERVICES
 from tests.playbooks.conftest import HOST
 from tests.playbooks.slices import Slice, manifest
 from tests.rack.driver import Rack
@@ -23,12 +24,23 @@ ATTACKS = {
 }
 
 
-@pytest.fixture(scope="module", params=["postgresql", "redis"])
+@pytest.fixture(scope="module", params=SERVICES)
 def built(request: pytest.FixtureRequest, service_rack: Rack, workplace: Path) -> Iterator[Slice]:
     one = Slice(service_rack, HOST, request.param, workplace)
     yield one
     one.done("decommission")
     assert one.leftovers() == []
+
+
+def kept_comment(built: Slice) -> str:
+    """The comment as JSON, from where the service keeps it."""
+    place = built.client.comment
+    if isinstance(place, str):
+        return built.query(place).stdout
+    path, following = place
+    config = built.on_disk(path).read_text().splitlines()
+    assert config[1] == following.format(address=built.address)
+    return config[0].removeprefix("# comment: ")
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
@@ -38,15 +50,7 @@ def test_a_comment_is_kept_to_the_letter_and_runs_nothing(built: Slice, attack: 
     assert len(comment) <= manifest(built.slug)["parameters"]["properties"]["comment"]["maxLength"]
     built.parameters = {"comment": comment}
     built.done("provision")
-    if built.slug == "postgresql":
-        kept = built.query(
-            "SELECT to_json(shobj_description(oid, 'pg_database')) FROM pg_database WHERE datname = 'appdb'"
-        )
-        assert json.loads(kept.stdout) == comment
-    else:
-        config = built.on_disk("/etc/pumasi/slices/{unit}/redis.conf").read_text().splitlines()
-        assert json.loads(config[0].removeprefix("# comment: ")) == comment
-        assert config[1] == f"bind {built.address}"
+    assert json.loads(kept_comment(built)) == comment
     assert not mark.exists()
     assert not built.on_disk(str(mark)).exists()
 
