@@ -5,7 +5,7 @@ from typing import Any
 
 
 def lines(manifest: Mapping[str, Any], public: Mapping[str, Any]) -> Sequence[dict[str, str]]:
-    """The manifest's connection lines, filled with what is no secret: address, port, username, database.
+    """The manifest's connection lines, filled with what is no secret: address, port, username, database, virtual host.
 
     ``{address}`` is what a client is to connect to: the service's name where it has one.
     A line that asks for a value this service does not have is left out.

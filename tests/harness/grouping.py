@@ -14,8 +14,8 @@ LONGEST = ("e2e", "playbooks", "flows", "rack", "stack", "architecture", "dispat
 """What takes longest begins first, so that at the end no worker has much left while the others have nothing."""
 
 SERVICES = Path(__file__).resolve().parents[2] / "playbooks" / "services"
-BY_SERVICE = "slug"
-"""The fixture of tests that every service on sale goes through."""
+BY_SERVICE = ("slug", "built")
+"""What tests that every service on sale goes through take it by."""
 
 FACES = ("web", "api", "admin")
 DATABASE = {"db", "transactional_db", "live_server"}
@@ -46,8 +46,9 @@ def whose_turn(number: int) -> str:
 
 def _is_due(item: pytest.Item, number: int) -> bool:
     callspec = getattr(item, "callspec", None)
-    slug = callspec.params.get(BY_SERVICE) if callspec is not None and _needs_hosts(item) else None
-    return slug is None or slug == whose_turn(number)
+    if callspec is None or not _needs_hosts(item):
+        return True
+    return all(callspec.params.get(name) in (None, whose_turn(number)) for name in BY_SERVICE)
 
 
 def _folder(item: pytest.Item) -> str:

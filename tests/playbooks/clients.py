@@ -73,6 +73,21 @@ def _curl(access: Access) -> tuple[list[str], dict[str, str]]:
     return ["sh", "-c", script], {"URL": url, **given}
 
 
+# librabbitmq speaks to nobody whose certificate it does not trust.
+AMQP_TOOLS = """
+ca=$(mktemp); trap 'rm -f "$ca"' EXIT
+openssl s_client -connect "$PLACE" </dev/null 2>/dev/null | openssl x509 >"$ca"
+amqp() { tool=$1; shift; "amqp-$tool" --url="$URL" --cacert="$ca" "$@"; }
+eval "$(cat)"
+"""
+
+
+def _amqp_tools(access: Access) -> tuple[list[str], dict[str, str]]:
+    given, place = access.credentials, f"{access.address}:{access.port}"
+    url = f"amqps://{given['username']}:{given['password']}@{place}/{given['vhost']}"
+    return ["sh", "-euc", AMQP_TOOLS], {"PLACE": place, "URL": url}
+
+
 _PAGE = "silent\nshow-error\ninsecure\nconnect-timeout = 5\n"
 
 CLIENTS = {
@@ -109,6 +124,20 @@ CLIENTS = {
         ),
         data="/var/lib/postgresql/15/{unit}/PG_VERSION",
         comment="SELECT to_json(shobj_description(oid, 'pg_database')) FROM pg_database WHERE datname = 'appdb'",
+    ),
+    "rabbitmq": Client(
+        _amqp_tools,
+        write="amqp declare-queue -dq loans; amqp publish -pr loans -b 7; echo 7",
+        read='seven=$(amqp get -q loans); amqp publish -pr loans -b "$seven"; echo "$seven"',
+        ping="amqp publish -r nowhere -b ping; echo pong",
+        pong="pong",
+        forbidden=(
+            "amqp declare-queue -q amq.mine",
+            "URL=${URL%/*}/%2f; amqp declare-queue -q mine",
+            "URL=amqps://guest:guest@$PLACE/%2f; amqp declare-queue -q mine",
+        ),
+        data="/var/lib/pumasi/{unit}/node/schema.DAT",
+        comment="/etc/pumasi/slices/{unit}/rabbitmq.conf",
     ),
     "redis": Client(
         _redis_cli,

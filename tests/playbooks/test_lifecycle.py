@@ -12,7 +12,8 @@ from tests.rack.driver import Rack
 pytestmark = pytest.mark.rack
 
 REFUSED = re.compile(
-    r"permission denied|NOPERM|must be superuser|(command|method) not allowed|invalid request", re.IGNORECASE
+    r"permission denied|NOPERM|must be superuser|(command|method) not allowed|invalid request|ACCESS_REFUSED|NOT_ALLOWED",
+    re.IGNORECASE,
 )
 
 
@@ -75,32 +76,32 @@ ABORTS = [
     ("haproxy", "/etc/pumasi/slices/{unit}/server.pem"),
     ("postgresql", "/var/lib/postgresql/15/{unit}"),
     ("postgresql", "/var/lib/postgresql/15/{unit}/postmaster.pid"),
+    ("rabbitmq", "/var/lib/pumasi/{unit}/node/schema.DAT"),
     ("redis", "/etc/pumasi/slices/{unit}"),
 ]
 
 
-@pytest.mark.parametrize(("aborted", "path"), ABORTS)
-def test_a_build_killed_halfway_is_given_back_clean(
-    service_rack: Rack, aborted: str, path: str, workplace: Path
-) -> None:
-    half = Slice(service_rack, HOST, aborted, workplace)
+@pytest.mark.parametrize(("slug", "path"), ABORTS)
+def test_a_build_killed_halfway_is_given_back_clean(service_rack: Rack, slug: str, path: str, workplace: Path) -> None:
+    half = Slice(service_rack, HOST, slug, workplace)
     half.abort(half.on_disk(path).exists)
     half.done("decommission")
     assert half.leftovers() == []
 
 
 @pytest.mark.parametrize(
-    ("aborted", "path"),
+    ("slug", "path"),
     [
         ("haproxy", "/etc/pumasi/slices/{unit}/haproxy.cfg"),
         ("postgresql", "/etc/postgresql/15/{unit}/server.key"),
+        ("rabbitmq", "/etc/pumasi/slices/{unit}/server.key"),
         ("redis", "/etc/pumasi/slices/{unit}/redis.conf"),
     ],
 )
 def test_a_build_killed_halfway_succeeds_when_tried_again(
-    service_rack: Rack, aborted: str, path: str, workplace: Path
+    service_rack: Rack, slug: str, path: str, workplace: Path
 ) -> None:
-    half = Slice(service_rack, HOST, aborted, workplace)
+    half = Slice(service_rack, HOST, slug, workplace)
     half.abort(half.on_disk(path).exists)
     half.done("provision")
     half.done("verify")
