@@ -9,20 +9,18 @@ Fails with `unit_invalid`, `value_refused`, `config_refused`, `not_listening` or
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import socket
 import time
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.pumasi_certificate import certificate_in, is_good, make
 from ansible.module_utils.pumasi_haproxy_config import Refused, backends, configuration
 from ansible.module_utils.pumasi_host import check_unit, keep_running, make_account, make_directory, run, write_file
 from ansible.module_utils.pumasi_traces import listening_ports
 
 TEMPLATE = "/usr/local/lib/systemd/system/pumasi-haproxy@.service"
-CERTIFICATE_DAYS = 3650
-SECONDS_TO_RENEW = 30 * 24 * 3600
 SECONDS_TO_LISTEN = 20
 
 UNIT = """[Unit]
@@ -61,19 +59,6 @@ PrivateTmp=yes
 WantedBy=multi-user.target
 """
 
-# A certificate of a server and nothing else: whoever trusts it does not trust what its key might sign.
-REQUEST = """[req]
-distinguished_name = name
-x509_extensions = server
-[name]
-[server]
-subjectAltName = {alternatives}
-basicConstraints = critical,CA:FALSE
-keyUsage = critical,digitalSignature
-extendedKeyUsage = serverAuth
-subjectKeyIdentifier = hash
-"""
-
 
 def is_own(address):
     """Whether an address is one of this host's: only to such a one can a socket be bound."""
@@ -87,24 +72,13 @@ def is_own(address):
 
 
 def certify(module, pem, due):
-    """Key and certificate of the slice's own, in one file; renewed when it runs out or is for another address or name.
-
-    Returns the certificate; leaves the mark ``due`` where the proxy has to be restarted for it.
-    """
-    unit, name = module.params["unit"], module.params["name"]
-    address = str(ipaddress.ip_address(module.params["address"]))
-    checks = [["-checkend", str(SECONDS_TO_RENEW)], ["-checkip", address]] + ([["-checkhost", name]] if name else [])
-    if Path(pem).exists():
-        said = [run(module, ["openssl", "x509", "-in", pem, "-noout", *check], check=False) for check in checks]
-        if all(rc == 0 and "does NOT match" not in out for rc, out, err in said):
-            return run(module, ["openssl", "x509", "-in", pem])[1]
-    request = REQUEST.format(alternatives=f"IP:{address}" + (f",DNS:{name}" if name else ""))
-    words = ["openssl", "req", "-x509", "-days", str(CERTIFICATE_DAYS), "-subj", f"/CN={unit}", "-config", "/dev/stdin"]
-    words += ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "/dev/stdout"]
-    made = run(module, words, data=request, what="The certificate could not be made")[1]
-    due.touch()
-    write_file(pem, made, 0o600)
-    return run(module, ["openssl", "x509", "-in", pem])[1]
+    """Key and certificate of the slice's own, in one file. Leaves the mark ``due`` where the proxy has to be restarted for it."""
+    given = module.params
+    if not is_good(module, pem, given["address"], given["name"]):
+        made = make(module, given["unit"], given["address"], given["name"])
+        due.touch()
+        write_file(pem, "".join(made), 0o600)
+    return certificate_in(Path(pem).read_text(encoding="ascii"))
 
 
 def crypted(module, unit, password):

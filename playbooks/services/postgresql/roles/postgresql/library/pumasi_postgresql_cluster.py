@@ -13,9 +13,8 @@ import shutil
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.pumasi_certificate import is_good, make
 from ansible.module_utils.pumasi_host import check_unit, run, write_file
-
-CERTIFICATE_DAYS = 3650
 
 
 class Cluster:
@@ -67,44 +66,15 @@ def create(module, cluster, port):
 
 
 def certify(module, cluster, address, name):
-    """A certificate of the cluster's own, for its address and its name; renewed only when one of them is another."""
-    key, certificate = f"{cluster.config}/server.key", f"{cluster.config}/server.crt"
-    names = [("-checkip", address)] + ([("-checkhost", name)] if name else [])
-    if Path(certificate).exists():
-        checks = [run(module, ["openssl", "x509", "-in", certificate, "-noout", *check])[1] for check in names]
-        if all("does match" in check for check in checks):
-            return False
-    alternatives = f"IP:{address}" + (f",DNS:{name}" if name else "")
-    run(
-        module,
-        [
-            "runuser",
-            "-u",
-            "postgres",
-            "--",
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-            "-days",
-            str(CERTIFICATE_DAYS),
-            "-subj",
-            f"/CN={cluster.unit}",
-            "-addext",
-            f"subjectAltName={alternatives}",
-            "-keyout",
-            key,
-            "-out",
-            certificate,
-        ],
-        what="The certificate could not be made",
-    )
-    Path(key).chmod(0o600)
-    return True
+    """A certificate of the cluster's own. The certificate is written last: as long as it is missing, both are made anew."""
+    certificate = f"{cluster.config}/server.crt"
+    if is_good(module, certificate, address, name):
+        return False
+    Path(certificate).unlink(missing_ok=True)
+    key, text = make(module, cluster.unit, address, name)
+    owner = {"owner": "postgres", "group": "postgres"}
+    write_file(f"{cluster.config}/server.key", key, 0o600, **owner)
+    return write_file(certificate, text, 0o644, **owner)
 
 
 def quoted(value):

@@ -19,6 +19,7 @@ import secrets
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.pumasi_certificate import is_good, make
 from ansible.module_utils.pumasi_host import (
     check_unit,
     keep_running,
@@ -28,7 +29,6 @@ from ansible.module_utils.pumasi_host import (
     write_file,
 )
 
-CERTIFICATE_DAYS = 3650
 TEMPLATES = "/usr/local/lib/systemd/system"
 # Below this a broker without a single message would already make publishers wait.
 LOWEST_WATERMARK_MB = 176
@@ -108,37 +108,13 @@ def text_of(path):
         return None
 
 
-def is_certified(module, certificate, address, name):
-    """Whether there is a certificate for the address and the name."""
-    if not Path(certificate).exists():
-        return False
-    names = [("-checkip", address)] + ([("-checkhost", name)] if name else [])
-    checks = [run(module, ["openssl", "x509", "-in", certificate, "-noout", *check])[1] for check in names]
-    return all("does match" in check for check in checks)
-
-
 def certify(module, folder, unit, address, name):
     """Make a key and its certificate, which is written last: as long as it is missing, both are made anew."""
-    key, certificate = f"{folder}/server.key", f"{folder}/server.crt"
+    certificate = f"{folder}/server.crt"
     Path(certificate).unlink(missing_ok=True)
-    # The address stands there as a name, too: clients built on librabbitmq look for it nowhere else.
-    alternatives = f"IP:{address},DNS:{address}" + (f",DNS:{name}" if name else "")
-    kind = [
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        str(CERTIFICATE_DAYS),
-    ]
-    text = run(
-        module,
-        ["openssl", "req", *kind, "-subj", f"/CN={unit}", "-addext", f"subjectAltName={alternatives}", "-keyout", key],
-        what="The certificate could not be made",
-    )[1]
-    write_file(key, Path(key).read_text(encoding="ascii"), 0o640, "root", unit)
+    # Clients built on librabbitmq look for the address among the names and nowhere else.
+    key, text = make(module, unit, address, name, as_name=True)
+    write_file(f"{folder}/server.key", key, 0o640, "root", unit)
     write_file(certificate, text)
 
 
@@ -183,7 +159,7 @@ def main():
         f"{folder}/rabbitmq.conf": settings(given, folder),
         f"{folder}/definitions.json": definitions(given, text_of(f"{folder}/definitions.json")),
     }
-    certified = is_certified(module, f"{folder}/server.crt", address, name)
+    certified = is_good(module, f"{folder}/server.crt", address, name)
     # Stopped before what it reads is changed: an attempt that ends in between leaves a broker that the next one starts.
     if not certified or any(text_of(path) != text for path, text in wanted.items()):
         run(module, ["systemctl", "stop", service], what="The broker could not be stopped")
