@@ -11,8 +11,6 @@ from tests.rack.driver import Rack
 
 pytestmark = pytest.mark.rack
 
-REFUSED = re.compile(r"permission denied|NOPERM|must be superuser|command not allowed", re.IGNORECASE)
-
 
 def reaches(rack: Rack, host: str, address: str, port: int) -> bool:
     """Whether a host of the rack gets a TCP connection to the address within three seconds."""
@@ -36,7 +34,7 @@ def test_the_whole_life_of_two_neighbours(service_rack: Rack, slug: str, workpla
         assert one.query(one.client.write).stdout.split()[-1] == "7"
         for command in one.client.forbidden:
             answer = one.query(command)
-            assert REFUSED.search(answer.stdout + answer.stderr), command
+            assert re.search(one.client.refusal, answer.stdout + answer.stderr, re.IGNORECASE), command
     # The host itself answers the outsider; the port that was lent does not.
     assert reaches(service_rack, OUTSIDER, first.address, 22)
     assert not reaches(service_rack, OUTSIDER, first.address, first.port)
@@ -68,6 +66,8 @@ def test_giving_back_what_was_never_built_changes_nothing(service_rack: Rack, wo
 
 
 ABORTS = [
+    ("mariadb", "/var/lib/pumasi/{unit}/data.new"),
+    ("mariadb", "/var/log/pumasi/{unit}/mariadb.log"),
     ("postgresql", "/var/lib/postgresql/15/{unit}"),
     ("postgresql", "/var/lib/postgresql/15/{unit}/postmaster.pid"),
     ("redis", "/etc/pumasi/slices/{unit}"),
@@ -86,7 +86,12 @@ def test_a_build_killed_halfway_is_given_back_clean(
 
 @pytest.mark.parametrize(
     ("aborted", "path"),
-    [("postgresql", "/etc/postgresql/15/{unit}/server.key"), ("redis", "/etc/pumasi/slices/{unit}/redis.conf")],
+    [
+        ("mariadb", "/var/lib/pumasi/{unit}/data.new"),
+        ("mariadb", "/etc/pumasi/slices/{unit}/mariadb.cnf"),
+        ("postgresql", "/etc/postgresql/15/{unit}/server.key"),
+        ("redis", "/etc/pumasi/slices/{unit}/redis.conf"),
+    ],
 )
 def test_a_build_killed_halfway_succeeds_when_tried_again(
     service_rack: Rack, aborted: str, path: str, workplace: Path

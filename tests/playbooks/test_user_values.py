@@ -1,11 +1,11 @@
 """What a user typed stays data: kept literally by the service, executed nowhere."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.playbooks.clients import SERVICES
 from tests.playbooks.conftest import HOST
 from tests.playbooks.slices import Slice, manifest
 from tests.rack.driver import Rack
@@ -23,7 +23,10 @@ ATTACKS = {
 }
 
 
-@pytest.fixture(scope="module", params=["postgresql", "redis"])
+COMMENTED = [slug for slug in SERVICES if "comment" in manifest(slug)["parameters"]["properties"]]
+
+
+@pytest.fixture(scope="module", params=COMMENTED)
 def built(request: pytest.FixtureRequest, service_rack: Rack, workplace: Path) -> Iterator[Slice]:
     one = Slice(service_rack, HOST, request.param, workplace)
     yield one
@@ -38,15 +41,7 @@ def test_a_comment_is_kept_to_the_letter_and_runs_nothing(built: Slice, attack: 
     assert len(comment) <= manifest(built.slug)["parameters"]["properties"]["comment"]["maxLength"]
     built.parameters = {"comment": comment}
     built.done("provision")
-    if built.slug == "postgresql":
-        kept = built.query(
-            "SELECT to_json(shobj_description(oid, 'pg_database')) FROM pg_database WHERE datname = 'appdb'"
-        )
-        assert json.loads(kept.stdout) == comment
-    else:
-        config = built.on_disk("/etc/pumasi/slices/{unit}/redis.conf").read_text().splitlines()
-        assert json.loads(config[0].removeprefix("# comment: ")) == comment
-        assert config[1] == f"bind {built.address}"
+    assert built.client.comment(built) == comment
     assert not mark.exists()
     assert not built.on_disk(str(mark)).exists()
 
