@@ -27,6 +27,7 @@ class Client:
     :param shown: the last word of what both show.
     :param ping: a statement that any service of the kind answers with ``pong``.
     :param forbidden: statements with which an owner could leave the service or look at a neighbour.
+    :param refusal: what it says of these, as a regular expression.
     :param data: a path that is there as long as the data is; ``{unit}`` in its name.
     :param comment: what shows the comment as JSON: a statement, or a file that begins with it.
     """
@@ -37,6 +38,7 @@ class Client:
     ping: str
     pong: str
     forbidden: tuple[str, ...]
+    refusal: str
     data: str
     comment: str
     shown: str = "7"
@@ -56,6 +58,13 @@ def _psql(access: Access) -> tuple[list[str], dict[str, str]]:
         "PGHOST": access.address, "PGPORT": str(access.port), "PGDATABASE": given["database"], "PGUSER": given["username"],
         "PGPASSWORD": given["password"], "PGCONNECT_TIMEOUT": "5",
     }  # fmt: skip
+
+
+def _mariadb(access: Access) -> tuple[list[str], dict[str, str]]:
+    given = access.credentials
+    where = ["-h", access.address, "-P", str(access.port), "-u", given["username"], given["database"]]
+    words = ["mariadb", "--no-defaults", "--ssl", "--connect-timeout=5", "--batch", "--skip-column-names"]
+    return [*words, *where], {"MYSQL_PWD": given["password"]}
 
 
 def _redis_cli(access: Access) -> tuple[list[str], dict[str, str]]:
@@ -104,9 +113,34 @@ CLIENTS = {
             _PAGE + 'header = "Host: ../../etc"\n',
             _PAGE + 'header = "Host: user@127.0.0.1"\n',
         ),
+        refusal="(command|method) not allowed|invalid request|bad request",
         data="/var/lib/pumasi/{unit}",
         comment="/etc/pumasi/slices/{unit}/haproxy.cfg",
         shown="works.",
+    ),
+    "mariadb": Client(
+        _mariadb,
+        write="CREATE TABLE loans (id int); INSERT INTO loans VALUES (7); SELECT id FROM loans;",
+        read="SELECT id FROM loans;",
+        ping="SELECT 1;",
+        pong="1",
+        forbidden=(
+            "SELECT 1 INTO OUTFILE '/tmp/out';",
+            "LOAD DATA INFILE '/etc/passwd' INTO TABLE loans;",
+            "LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE loans;",
+            "SELECT * FROM mysql.global_priv;",
+            "CREATE USER other;",
+            "GRANT SELECT ON appdb.* TO PUBLIC;",
+            "CREATE DATABASE other;",
+            "SET GLOBAL local_infile = 1;",
+            "INSTALL SONAME 'auth_pam';",
+            "CREATE FUNCTION sys_exec RETURNS int SONAME 'udf.so';",
+            "CREATE DEFINER = root@localhost PROCEDURE whoami() SELECT user();",
+            "SHUTDOWN;",
+        ),
+        refusal="Access denied|command denied|LOAD DATA LOCAL INFILE is disabled|command is not allowed",
+        data="/var/lib/pumasi/{unit}/data/ibdata1",
+        comment="/etc/pumasi/slices/{unit}/comment.json",
     ),
     "postgresql": Client(
         _psql,
@@ -122,6 +156,7 @@ CLIENTS = {
             "ALTER SYSTEM SET port = 1;",
             "\\connect postgres",
         ),
+        refusal="permission denied|must be superuser",
         data="/var/lib/postgresql/15/{unit}/PG_VERSION",
         comment="SELECT to_json(shobj_description(oid, 'pg_database')) FROM pg_database WHERE datname = 'appdb'",
     ),
@@ -136,6 +171,7 @@ CLIENTS = {
             "URL=${URL%/*}/%2f; amqp declare-queue -q mine",
             "URL=amqps://guest:guest@$PLACE/%2f; amqp declare-queue -q mine",
         ),
+        refusal="ACCESS_REFUSED|NOT_ALLOWED",
         data="/var/lib/pumasi/{unit}/node/schema.DAT",
         comment="/etc/pumasi/slices/{unit}/rabbitmq.conf",
     ),
@@ -153,6 +189,7 @@ CLIENTS = {
             "SHUTDOWN\n",
             "MODULE LIST\n",
         ),
+        refusal="NOPERM",
         data="/var/lib/pumasi/{unit}/dump.rdb",
         comment="/etc/pumasi/slices/{unit}/redis.conf",
     ),

@@ -117,6 +117,15 @@ def test_the_defaults_are_valid_and_nothing_else_is_taken(slug: str) -> None:
 @pytest.mark.parametrize(
     ("slug", "name", "value"),
     [
+        ("mariadb", "database", "mysql"),
+        ("mariadb", "database", "information_schema"),
+        ("mariadb", "database", "x`; DROP DATABASE appdb; --"),
+        ("mariadb", "database", "app%"),
+        ("mariadb", "max_connections", 4),
+        ("mariadb", "buffer_pool_percent", 61),
+        ("mariadb", "collation", "utf8mb3_general_ci"),
+        ("mariadb", "timezone", "SYSTEM"),
+        ("mariadb", "comment", "two\nlines"),
         ("postgresql", "database", "postgres"),
         ("postgresql", "database", 'x"; DROP DATABASE appdb; --'),
         ("postgresql", "database", "-x"),

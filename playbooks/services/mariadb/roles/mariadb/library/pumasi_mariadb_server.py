@@ -1,0 +1,227 @@
+#!/usr/bin/python3
+"""Create and configure one MariaDB server of a slice under a unix user of its own, and have it running with what was asked for.
+
+Safe to run again at any point: data are made beside their place and moved there whole, so what an interrupted run left there
+holds nothing yet and is made anew. Memory and disk in MB and GB of the slice, the cache in percent of the memory.
+Returns `certificate`, as PEM. Fails with `unit_invalid` or `command_failed`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.pumasi_certificate import certificate_in, is_good, make
+from ansible.module_utils.pumasi_host import check_unit, keep_running, make_account, make_directory, run, write_file
+
+# What the server keeps for itself beside its page cache and its connections, measured with 10.11.
+OWN_MEMORY_MB = 112
+
+TEMPLATE = "/usr/local/lib/systemd/system/pumasi-mariadb@.service"
+UNIT = """[Unit]
+Description=MariaDB server of slice %i
+
+[Service]
+Type=notify
+User=%i
+Group=%i
+UMask=0077
+EnvironmentFile=/etc/pumasi/slices/%i/mariadb.env
+ExecStart=/usr/sbin/mariadbd --defaults-file=/etc/pumasi/slices/%i/mariadb.cnf
+StateDirectory=pumasi/%i
+StateDirectoryMode=0700
+LogsDirectory=pumasi/%i
+LogsDirectoryMode=0700
+RuntimeDirectory=mariadb-%i
+RuntimeDirectoryMode=0700
+Restart=on-failure
+RestartSec=5
+TimeoutStartSec=900
+LimitNOFILE=16384
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+PrivateDevices=yes
+PrivateTmp=yes
+ProtectControlGroups=yes
+ProtectHome=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectSystem=strict
+LockPersonality=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+# The bootstrap reads one statement a line.
+ACCOUNTS = """FLUSH PRIVILEGES;
+ALTER USER root@localhost IDENTIFIED VIA unix_socket;
+DELETE FROM mysql.proxies_priv;
+"""
+
+
+class Server:
+    """Where the parts of one server are."""
+
+    def __init__(self, unit):
+        self.unit = unit
+        self.service = f"pumasi-mariadb@{unit}.service"
+        self.config = f"/etc/pumasi/slices/{unit}"
+        self.home = f"/var/lib/pumasi/{unit}"
+        self.data = f"{self.home}/data"
+        self.files = f"{self.home}/files"
+        self.scratch = f"{self.home}/scratch"
+        self.run = f"/run/mariadb-{unit}"
+        self.pid = f"{self.run}/mariadb.pid"
+        self.log = f"/var/log/pumasi/{unit}/mariadb.log"
+
+
+def own_directory(path, unit):
+    """A directory that only the slice's user may enter. Returns whether it was made so."""
+    if not make_directory(path, 0o700) and Path(path).owner() == unit:
+        return False
+    shutil.chown(path, unit, unit)
+    return True
+
+
+def create(module, server):
+    """Make the system tables unless an earlier run finished making them. Returns whether they were made."""
+    if Path(server.data).exists():
+        return False
+    fresh, accounts = f"{server.data}.new", f"{server.config}/accounts.sql"
+    shutil.rmtree(fresh, ignore_errors=True)
+    own_directory(server.home, server.unit)
+    write_file(accounts, ACCOUNTS, 0o640, "root", server.unit)
+    run(
+        module,
+        [
+            "runuser",
+            "-u",
+            server.unit,
+            "--",
+            "mariadb-install-db",
+            "--no-defaults",
+            f"--datadir={fresh}",
+            f"--extra-file={accounts}",
+            "--auth-root-authentication-method=socket",
+            "--auth-root-socket-user=root",
+            "--skip-name-resolve",
+            "--skip-test-db",
+            "--innodb-log-file-size=16M",
+            "--innodb-use-native-aio=OFF",
+            # Nothing of it counts before it is moved to its place, and the disk has it by then.
+            "--innodb-flush-log-at-trx-commit=0",
+            "--sync-frm=OFF",
+        ],
+        what="The system tables could not be made",
+    )
+    os.sync()
+    Path(fresh).rename(server.data)
+    return True
+
+
+def certify(module, server, address, name):
+    """A key and a certificate of the server's own, in one file, which changes as a whole. Returns the certificate."""
+    path = f"{server.config}/server.pem"
+    if not is_good(module, path, address, name):
+        write_file(path, "".join(make(module, server.unit, address, name)), 0o640, "root", server.unit)
+    return certificate_in(Path(path).read_text(encoding="ascii"))
+
+
+def settings(server, given):
+    """Settings that follow from the slice's size, and those that were asked for."""
+    memory, connections, disk_mb = given["memory_mb"], given["max_connections"], given["disk_gb"] * 1024
+    cache = max(16, memory * given["buffer_pool_percent"] // 100)
+    each_kb = min(2048, max(256, (memory - cache - OWN_MEMORY_MB) * 1024 // (connections * 2)))
+    wanted = {
+        "datadir": server.data,
+        "tmpdir": server.scratch,
+        "socket": f"{server.run}/mariadb.sock",
+        "pid_file": server.pid,
+        "log_error": server.log,
+        "bind_address": given["address"],
+        "port": given["port"],
+        "skip_name_resolve": "ON",
+        "require_secure_transport": "ON",
+        "ssl_cert": f"{server.config}/server.pem",
+        "ssl_key": f"{server.config}/server.pem",
+        "tls_version": "TLSv1.2,TLSv1.3",
+        "local_infile": "OFF",
+        "secure_file_priv": server.files,
+        "symbolic_links": "OFF",
+        "character_set_server": "utf8mb4",
+        "collation_server": given["collation"],
+        # The server takes ten for less; its one account does not.
+        "max_connections": connections,
+        "max_user_connections": connections,
+        "table_open_cache": 400,
+        "table_definition_cache": 400,
+        "innodb_buffer_pool_size": f"{cache}M",
+        "innodb_log_file_size": f"{min(512, max(16, disk_mb // 16))}M",
+        "innodb_log_buffer_size": "8M",
+        "innodb_temp_data_file_path": f"ibtmp1:12M:autoextend:max:{disk_mb // 4}M",
+        # The kernel's own asynchronous I/O has one limit for the whole host, which a few neighbours would use up.
+        "innodb_use_native_aio": "OFF",
+        "aria_pagecache_buffer_size": "16M",
+        "key_buffer_size": "8M",
+        "tmp_table_size": "16M",
+        "max_heap_table_size": "16M",
+        "sort_buffer_size": f"{each_kb}K",
+    }
+    return "[mariadbd]\n" + "".join(f"{name} = {value}\n" for name, value in wanted.items())
+
+
+def outdated(server):
+    """Whether the running server started before something it reads was written; an interrupted run may have written it."""
+    read = [TEMPLATE, *(f"{server.config}/{name}" for name in ("mariadb.cnf", "mariadb.env", "server.pem"))]
+    started = Path(server.pid)
+    return started.exists() and max(Path(path).stat().st_mtime_ns for path in read) > started.stat().st_mtime_ns
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "unit": {"type": "str", "required": True},
+            "address": {"type": "str", "required": True},
+            "name": {"type": "str", "default": ""},
+            "port": {"type": "int", "required": True},
+            "memory_mb": {"type": "int", "required": True},
+            "disk_gb": {"type": "int", "required": True},
+            "max_connections": {"type": "int", "required": True},
+            "buffer_pool_percent": {"type": "int", "required": True},
+            "collation": {"type": "str", "required": True},
+            "timezone": {"type": "str", "required": True},
+            "comment": {"type": "str", "default": ""},
+        }
+    )
+    given = module.params
+    check_unit(module, given["unit"])
+    server = Server(given["unit"])
+    readable = {"mode": 0o640, "owner": "root", "group": server.unit}
+
+    account = make_account(module, server.unit)
+    created = create(module, server)
+    shut = [own_directory(path, server.unit) for path in (server.files, server.scratch)]
+    certificate = certify(module, server, given["address"], given["name"])
+    write_file(f"{server.config}/mariadb.cnf", settings(server, given), **readable)
+    # The server follows the system's time zones, daylight saving included, without tables of its own.
+    write_file(f"{server.config}/mariadb.env", f"TZ={given['timezone']}\n", **readable)
+    # Not in the database: its comments hold no character beyond U+FFFF. Nothing is restarted for it.
+    noted = write_file(f"{server.config}/comment.json", json.dumps(given["comment"]) + "\n", **readable)
+    make_directory(str(Path(TEMPLATE).parent))
+    if write_file(TEMPLATE, UNIT):
+        run(module, ["systemctl", "daemon-reload"])
+    started = keep_running(module, server.service, restart=outdated(server))
+
+    module.exit_json(changed=account or created or any(shut) or noted or started, certificate=certificate)
+
+
+if __name__ == "__main__":
+    main()
