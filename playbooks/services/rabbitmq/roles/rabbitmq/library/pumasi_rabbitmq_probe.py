@@ -2,14 +2,16 @@
 """Use a delivered RabbitMQ the way its owner will: over the network, by TLS, with a real client and the real password.
 
 Publishes a message to a queue of its own, takes it back and removes the queue; then shows that a wrong password is refused.
+Waits up to `patience` seconds for a broker that does not listen yet: it takes some ten seconds to start, also with its host.
 Runs where the client is (the controller), with the play's interpreter: Ansible puts it in the place of `/usr/bin/python` only.
-Returns `problem`: "" or one of `client_missing`, `unreachable`, `login_refused`,
-`message_lost`, `wrong_password_accepted`, `refusal_unclear`; with the client's own words in `detail`.
+Returns `problem`: "" or one of `client_missing`, `unreachable`, `login_refused`, `message_lost`, `wrong_password_accepted`,
+`refusal_unclear`; with the client's own words in `detail`.
 """
 
 from __future__ import annotations
 
 import ssl
+import time
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -30,6 +32,7 @@ def main():
             "username": {"type": "str", "required": True},
             "password": {"type": "str", "required": True, "no_log": True},
             "seconds": {"type": "int", "default": 10},
+            "patience": {"type": "int", "default": 30},
         }
     )
     given = module.params
@@ -54,11 +57,21 @@ def main():
         connection.connect()
         return connection
 
+    def login_once_it_listens(password):
+        deadline = time.monotonic() + given["patience"]
+        while True:
+            try:
+                return login(password)
+            except ConnectionRefusedError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.5)
+
     def said(error):
         return str(error)[-500:]
 
     try:
-        connection = login(given["password"])
+        connection = login_once_it_listens(given["password"])
     except amqp.AMQPError as error:
         module.exit_json(problem="login_refused", detail=said(error))
     except OSError as error:
