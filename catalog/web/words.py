@@ -15,6 +15,7 @@ OFFERING_ICONS = frozenset({"database", "bolt", "box", "messages", "app-window",
 
 CATEGORIES: Mapping[str, str | Promise] = {
     "database": _("Database"),
+    "vhost": _("Virtual host"),
     "cache": _("Cache"),
     "messaging": _("Messaging"),
     "application": _("Application"),
