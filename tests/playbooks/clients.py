@@ -189,7 +189,7 @@ CLIENTS = {
             "SHUTDOWN\n",
             "MODULE LIST\n",
         ),
-        refusal="NOPERM",
+        refusal="NOPERM|command not allowed",
         data="/var/lib/pumasi/{unit}/dump.rdb",
         comment="/etc/pumasi/slices/{unit}/redis.conf",
     ),
