@@ -14,7 +14,7 @@ LONGEST = ("e2e", "playbooks", "flows", "rack", "stack", "architecture", "dispat
 """What takes longest begins first, so that at the end no worker has much left while the others have nothing."""
 
 SERVICES = Path(__file__).resolve().parents[2] / "playbooks" / "services"
-BY_SERVICE = ("slug", "built")
+BY_SERVICE = ("slug", "built", "found")
 """What tests that every service on sale goes through take it by. Its own tests are in ``test_<slug>.py``."""
 
 FACES = ("web", "api", "admin")

@@ -108,6 +108,29 @@ def test_a_build_killed_halfway_succeeds_when_tried_again(
     assert half.leftovers() == []
 
 
+@pytest.mark.parametrize(
+    ("slug", "path"),
+    [
+        ("postgresql", "/etc/postgresql/15/{unit}/conf.d/pumasi.conf"),
+        ("redis", "/etc/pumasi/slices/{unit}/redis.conf"),
+    ],
+)
+def test_settings_that_a_killed_run_wrote_and_did_not_apply_are_applied_by_the_next(
+    service_rack: Rack, slug: str, path: str, workplace: Path
+) -> None:
+    one = Slice(service_rack, HOST, slug, workplace)
+    one.done("provision")
+    asked = f"systemctl show --property=MainPID --property=ActiveEnterTimestampMonotonic {one.service}"
+    before = service_rack.ssh(HOST, asked)
+    assert changed(one.done("provision")) == 0
+    assert service_rack.ssh(HOST, asked) == before
+    service_rack.ssh(HOST, f"touch {path.format(unit=one.unit)}")
+    assert changed(one.done("provision")) == 1
+    assert service_rack.ssh(HOST, asked) != before
+    assert changed(one.done("provision")) == 0
+    one.done("decommission")
+
+
 def test_an_installation_cut_off_halfway_is_finished_by_the_next_attempt(service_rack: Rack, workplace: Path) -> None:
     service_rack.wipe(HOST)
     half = Slice(service_rack, HOST, "postgresql", workplace)

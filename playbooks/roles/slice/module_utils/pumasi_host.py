@@ -6,6 +6,7 @@ import grp
 import os
 import pwd
 import re
+import time
 from pathlib import Path
 
 UNIT_PATTERN = re.compile(r"^s[a-z0-9]{11}$")
@@ -70,6 +71,13 @@ def make_account(module, unit):
         words = ["/usr/sbin/useradd", "--system", "--user-group", *alone, unit]
         run(module, words, what="The unix user could not be made")
         return True
+
+
+def is_outdated(module, service, paths):
+    """Whether a unit became active before something it reads was written: a run that ended in between left it so."""
+    shown = run(module, ["systemctl", "show", "--property=ActiveEnterTimestampMonotonic", "--value", service])[1].strip()
+    active_since = time.time() - time.monotonic() + int(shown or 0) / 1e6
+    return any(Path(path).stat().st_mtime > active_since for path in paths if Path(path).exists())
 
 
 def keep_running(module, service, restart=False):

@@ -31,11 +31,7 @@ OK, EOF, ERROR, NULL = 0x00, 0xFE, 0xFF, 0xFB
 REFUSALS = (1045, 3159)
 
 TABLE = "pumasi_verify_%s"
-MAKE = (
-    "DROP TABLE IF EXISTS %s",
-    "CREATE TABLE %s (word varchar(10) NOT NULL)",
-    "INSERT INTO %s VALUES ('pumasi')",
-)
+MAKE = ("DROP TABLE IF EXISTS %s", "CREATE TABLE %s (word varchar(10) NOT NULL)", "INSERT INTO %s VALUES ('pumasi')")
 READ = "SELECT word FROM %s"
 REMOVE = ("DELETE FROM %s", "DROP TABLE %s")
 
@@ -126,13 +122,8 @@ class Session:
         if context:
             self._send(opening)
             self._socket = context.wrap_socket(self._socket, server_hostname=given["address"])
-        answer = scramble(password, nonce)
-        words = [
-            given["username"].encode(),
-            bytes([len(answer)]) + answer + given["database"].encode(),
-            METHOD.encode(),
-        ]
-        self._send(opening + b"\0".join(words) + b"\0")
+        user, database, answer = given["username"].encode(), given["database"].encode(), scramble(password, nonce)
+        self._send(opening + user + b"\0" + bytes([len(answer)]) + answer + database + b"\0" + METHOD.encode() + b"\0")
         packet = self._receive()
         if packet[0] == EOF:
             method, _, nonce = packet[1:].partition(b"\0")

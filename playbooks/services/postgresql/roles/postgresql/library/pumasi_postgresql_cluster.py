@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.pumasi_certificate import is_good, make
-from ansible.module_utils.pumasi_host import check_unit, run, write_file
+from ansible.module_utils.pumasi_host import check_unit, is_outdated, run, write_file
 
 
 class Cluster:
@@ -148,7 +148,9 @@ def main():
     opened = write_file(f"{cluster.config}/pg_hba.conf", rules, 0o640, **owner)
 
     running = run(module, ["systemctl", "is-active", "--quiet", cluster.service], check=False)[0] == 0
-    if not running or set_up or certified:
+    read = [f"{cluster.config}/{name}" for name in ("conf.d/pumasi.conf", "server.key", "server.crt")]
+    outdated = running and is_outdated(module, cluster.service, read)
+    if not running or set_up or certified or outdated:
         run(module, ["systemctl", "restart", cluster.service], what="PostgreSQL did not start")
     elif opened:
         run(module, ["systemctl", "reload", cluster.service], what="PostgreSQL did not take the access rules")
@@ -159,7 +161,7 @@ def main():
         what="PostgreSQL was started but does not answer",
     )
     text = Path(f"{cluster.config}/server.crt").read_text(encoding="ascii")
-    module.exit_json(changed=created or certified or set_up or opened or not running, certificate=text)
+    module.exit_json(changed=created or certified or set_up or opened or outdated or not running, certificate=text)
 
 
 if __name__ == "__main__":

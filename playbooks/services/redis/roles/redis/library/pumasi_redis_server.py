@@ -13,7 +13,7 @@ import ipaddress
 import json
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.pumasi_host import check_unit, keep_running, make_account, write_file
+from ansible.module_utils.pumasi_host import check_unit, is_outdated, keep_running, make_account, write_file
 
 # All commands on the owner's data; none that changes the server, reaches another one or writes files elsewhere.
 COMMANDS = "+@all -@admin -@dangerous +info +keys +flushdb +flushall +sort +sort_ro +restore"
@@ -74,8 +74,9 @@ def main():
     service = f"redis-server@{unit}.service"
 
     account = make_account(module, unit)
-    made = write_file(f"/etc/pumasi/slices/{unit}/redis.conf", settings(given), 0o640, "root", unit)
-    started = keep_running(module, service, restart=made)
+    config = f"/etc/pumasi/slices/{unit}/redis.conf"
+    made = write_file(config, settings(given), 0o640, "root", unit)
+    started = keep_running(module, service, restart=made or is_outdated(module, service, [config]))
     module.exit_json(changed=account or made or started, state="running")
 
 
