@@ -6,12 +6,14 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
 
 from catalog.audit.admin import AuditedAdmin
 from catalog.common.data import DataClass, in_order, in_words
 from catalog.offerings.errors import NarrowingInvalid
-from catalog.offerings.models import Offering, OfferingVersion, Plan, Publication
+from catalog.offerings.folders import contents
+from catalog.offerings.models import Offering, OfferingFolder, OfferingVersion, Plan, Publication
 from catalog.offerings.services import data_classes, manifest_data_classes, parameter_schema
 from catalog.tenancy.admin import PolicyAdmin
 from catalog.tenancy.policy import Action
@@ -151,9 +153,17 @@ class PlanAdmin(CuratedAdmin):
 
 @admin.register(OfferingVersion)
 class OfferingVersionAdmin(PolicyAdmin):
-    """Manifests as they were loaded."""
+    """Folders as they were loaded."""
 
+    readonly_fields = ("files",)
     list_display = ("offering", "version", "git_revision", "digest", "loaded_at")
     list_filter = ("offering",)
     list_select_related = ("offering",)
     search_fields = ("offering__slug", "version", "git_revision")
+
+    @admin.display(description=_("Files"))
+    def files(self, version: OfferingVersion) -> str:
+        """The files a service of this version is built, operated and given back with; their size in bytes."""
+        kept = OfferingFolder.objects.filter(version=version).first()
+        found = contents(bytes(kept.archive)) if kept is not None else {}
+        return format_html_join("", "{} ({})<br>", sorted(found.items()))

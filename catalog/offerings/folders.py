@@ -59,6 +59,12 @@ def packed(files: Mapping[str, bytes]) -> bytes:
     return data.getvalue()
 
 
+def contents(archive: bytes) -> dict[str, int]:
+    """Path in the folder → size in bytes, of the files in an archive."""
+    with zipfile.ZipFile(io.BytesIO(archive)) as files:
+        return {each.filename: each.file_size for each in files.infolist()}
+
+
 def unpack(archive: bytes, folder: Path) -> None:
     """Lay the files of an archive out as a folder, which is there whole or not at all; several may do so at once."""
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ from catalog.ipam import networks
 from catalog.ipam.models import IPAddress, ZoneNetwork
 from catalog.leases.models import LeasePolicy
 from catalog.mail.services import write
-from catalog.offerings.models import Offering, Plan
+from catalog.offerings.models import Offering, OfferingFolder, Plan
 from catalog.orders.models import Order
 from catalog.placement.market import reprice
 from catalog.placement.models import Allocation
@@ -111,7 +111,8 @@ def url(model: type[models.Model], page: str, *args: object) -> str:
 
 def test_every_model_of_ours_has_a_page() -> None:
     ours = {model for model in apps.get_models() if model.__module__.startswith("catalog.")}
-    assert ours == set(OURS)
+    # What is in a folder stands on the page of its version.
+    assert ours - {OfferingFolder} == set(OURS)
 
 
 @pytest.mark.parametrize("model", OURS, ids=lambda model: model._meta.model_name)
