@@ -73,9 +73,24 @@ def make_account(module, unit):
         return True
 
 
+def describe_unit(module, path, text, service):
+    """Put a template unit that slices share in its place, and have systemd read it. Returns whether it was changed.
+
+    A run that ended between the two left systemd with the former one: it is asked, and reads it again.
+    """
+    make_directory(str(Path(path).parent))
+    written = write_file(path, text)
+    shown = run(module, ["systemctl", "show", "--property=NeedDaemonReload", "--value", service])[1].strip()
+    if written or shown == "yes":
+        run(module, ["systemctl", "daemon-reload"])
+    return written
+
+
 def is_outdated(module, service, paths):
     """Whether a unit became active before something it reads was written: a run that ended in between left it so."""
-    shown = run(module, ["systemctl", "show", "--property=ActiveEnterTimestampMonotonic", "--value", service])[1].strip()
+    shown = run(module, ["systemctl", "show", "--property=ActiveEnterTimestampMonotonic", "--value", service])[
+        1
+    ].strip()
     active_since = time.time() - time.monotonic() + int(shown or 0) / 1e6
     return any(Path(path).stat().st_mtime > active_since for path in paths if Path(path).exists())
 

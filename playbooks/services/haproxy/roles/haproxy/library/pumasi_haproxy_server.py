@@ -17,7 +17,15 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.pumasi_certificate import certificate_in, is_good, make
 from ansible.module_utils.pumasi_haproxy_config import Refused, backends, configuration
-from ansible.module_utils.pumasi_host import check_unit, keep_running, make_account, make_directory, run, write_file
+from ansible.module_utils.pumasi_host import (
+    check_unit,
+    describe_unit,
+    keep_running,
+    make_account,
+    make_directory,
+    run,
+    write_file,
+)
 from ansible.module_utils.pumasi_traces import listening_ports
 
 TEMPLATE = "/usr/local/lib/systemd/system/pumasi-haproxy@.service"
@@ -134,11 +142,7 @@ def main():
 
     changed = make_account(module, unit)
     changed |= make_directory(places["chroot"])
-    make_directory(str(Path(TEMPLATE).parent))
-    described = write_file(TEMPLATE, UNIT)
-    outdated = run(module, ["systemctl", "show", "--property=NeedDaemonReload", "--value", service])[1].strip()
-    if described or outdated == "yes":
-        run(module, ["systemctl", "daemon-reload"])
+    changed |= describe_unit(module, TEMPLATE, UNIT, service)
 
     # Should this run end before the restart, the next one finds the mark.
     certificate = certify(module, places["certificate"], due)
@@ -148,7 +152,7 @@ def main():
         due.touch()
     Path(candidate).replace(config)
 
-    changed |= described | keep_running(module, service, restart=due.exists())
+    changed |= keep_running(module, service, restart=due.exists())
     deadline = time.monotonic() + SECONDS_TO_LISTEN
     while given["port"] not in listening_ports():
         if time.monotonic() > deadline:

@@ -17,6 +17,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.pumasi_certificate import certificate_in, is_good, make
 from ansible.module_utils.pumasi_host import (
     check_unit,
+    describe_unit,
     is_outdated,
     keep_running,
     make_account,
@@ -216,9 +217,7 @@ def main():
     write_file(f"{server.config}/mariadb.env", f"TZ={given['timezone']}\n", **readable)
     # Not in the database: its comments hold no character beyond U+FFFF. Nothing is restarted for it.
     noted = write_file(f"{server.config}/comment.json", json.dumps(given["comment"]) + "\n", **readable)
-    make_directory(str(Path(TEMPLATE).parent))
-    if write_file(TEMPLATE, UNIT):
-        run(module, ["systemctl", "daemon-reload"])
+    describe_unit(module, TEMPLATE, UNIT, server.service)
     read = [TEMPLATE, *(f"{server.config}/{name}" for name in ("mariadb.cnf", "mariadb.env", "server.pem"))]
     started = keep_running(module, server.service, restart=is_outdated(module, server.service, read))
 

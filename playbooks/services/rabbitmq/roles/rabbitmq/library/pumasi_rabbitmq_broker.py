@@ -22,14 +22,14 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.pumasi_certificate import is_good, make
 from ansible.module_utils.pumasi_host import (
     check_unit,
+    describe_unit,
     keep_running,
     make_account,
-    make_directory,
     run,
     write_file,
 )
 
-TEMPLATES = "/usr/local/lib/systemd/system"
+TEMPLATE = "/usr/local/lib/systemd/system/pumasi-rabbitmq@.service"
 # Below this a broker without a single message would already make publishers wait.
 LOWEST_WATERMARK_MB = 176
 HASHING = "rabbit_password_hashing_sha256"
@@ -118,15 +118,6 @@ def certify(module, folder, unit, address, name):
     write_file(certificate, text)
 
 
-def describe(module, template):
-    """Put the unit that all brokers of the host share in its place. Returns whether anything was changed."""
-    make_directory(TEMPLATES)
-    written = write_file(f"{TEMPLATES}/pumasi-rabbitmq@.service", template + "\n")
-    if written:
-        run(module, ["systemctl", "daemon-reload"])
-    return written
-
-
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -151,7 +142,7 @@ def main():
     folder, service = f"/etc/pumasi/slices/{unit}", f"pumasi-rabbitmq@{unit}.service"
 
     changed = make_account(module, unit)
-    changed |= describe(module, given["template"])
+    changed |= describe_unit(module, TEMPLATE, given["template"] + "\n", service)
     if not Path(f"{folder}/.erlang.cookie").exists():
         changed |= write_file(f"{folder}/.erlang.cookie", secrets.token_hex(32), 0o600, unit, unit)
     wanted = {
