@@ -40,7 +40,6 @@ TESTS = "PUMASI_TESTS"
 HOSTS_WANTED = ("demo", "test", "test-rack", "bench")
 LOCKS = {"demo": "requirements.txt", **dict.fromkeys(("test", "test-rack", "check", "bench"), "requirements-dev.txt")}
 NEEDED_GB = {"demo": 3, "test": 6, "test-rack": 6, "bench": 6, "check": 2}
-NEEDED_MB = 2000
 EXACTLY = ("--no-deps", "--require-hashes")
 CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache", ".hypothesis", ".ansible")
 
@@ -54,50 +53,12 @@ def say(text: str, since: float | None = None) -> None:
 # ---- can this machine do it? ------------------------------------------------------------------------------------------
 
 
-def _is_debian() -> bool:
-    try:
-        lines = Path("/etc/os-release").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return False
-    words = dict(line.split("=", 1) for line in lines if "=" in line)
-    family = f"{words.get('ID', '')} {words.get('ID_LIKE', '')}".replace('"', "").split()
-    version = words.get("VERSION_ID", "").strip('"')
-    return "debian" in family and (words.get("ID") != "debian" or not version.isdigit() or int(version) >= 12)
-
-
-def _has_namespaces() -> bool:
-    words = ["unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "true"]
-    try:
-        return subprocess.run(words, stderr=subprocess.DEVNULL, check=False, timeout=10).returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-
-
-def _memory_mb() -> int:
-    lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines() if Path("/proc/meminfo").exists() else []
-    return next((int(line.split()[1]) // 1024 for line in lines if line.startswith("MemAvailable:")), 0)
-
-
 def doctor(goal: str) -> list[str]:
     """What this machine lacks for ``goal``, in sentences; empty when nothing. Changes nothing."""
-    missing = []
-    if sys.version_info < (3, 11):  # noqa: UP036  # it may well be started by an older one
-        missing.append(f"Python 3.11 or newer is needed; {sys.executable} is {sys.version.split()[0]}.")
-    place = STATE if STATE.exists() else ROOT
-    free = shutil.disk_usage(place).free // 10**9
-    if free < NEEDED_GB[goal] and not PYTHON.exists():
-        missing.append(f"{NEEDED_GB[goal]} GB of free disk are needed at {place}; there are {free}.")
-    if goal not in HOSTS_WANTED:
-        return missing
-    if os.geteuid() != 0:
-        missing.append("Root is needed: the rack mounts disks and makes links, and Debian packages are installed.")
-    if not _is_debian():
-        missing.append("Debian 12 or newer is needed: hosts of the rack are made from its packages.")
-    elif os.geteuid() == 0 and not _has_namespaces():
-        missing.append("This machine does not let root make namespaces, so it cannot carry the rack's hosts.")
-    if _memory_mb() < NEEDED_MB:
-        missing.append(f"{NEEDED_MB} MB of free memory are needed; there are {_memory_mb()}.")
-    return missing
+    lacks = runpy.run_path(str(ROOT / "catalog" / "stack" / "doctor.py"))["lacks"]
+    gigabytes = 0 if PYTHON.exists() else NEEDED_GB[goal]
+    found: list[str] = lacks(hosts=goal in HOSTS_WANTED, place=STATE if STATE.exists() else ROOT, gigabytes=gigabytes)
+    return found
 
 
 def refuse(goal: str, missing: list[str]) -> NoReturn:
@@ -230,10 +191,10 @@ def install_python(lock_name: str) -> None:
     pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", *cache, "install", "--quiet", *EXACTLY]
     try:
         run_logged("pip", [*pip, "--no-compile", "-r", str(_lock_of_uv())])
-        uv = [str(VENV / "bin" / "uv"), "pip", "install", "--quiet", "--compile-bytecode", *EXACTLY]
+        uv = [str(VENV / "bin" / "uv"), "pip", "install", "--quiet", "--compile-bytecode", *EXACTLY, *_places_of_pip()]
         run_logged("pip", [*uv, "--python", str(PYTHON), "--cache-dir", str(STATE / "cache" / "uv"), "-r", str(lock)])
     except SystemExit:
-        # An index that only pip knows of, from its own settings; pip takes a minute longer.
+        # Whatever else pip's settings say that uv does not understand; pip takes a minute longer.
         run_logged("pip", [*pip, "-r", str(lock)])
     stamp.write_text(digest, encoding="utf-8")
     say(f"installed the Python packages of {lock_name} into .venv", since)
@@ -247,6 +208,17 @@ def _lock_of_uv() -> Path:
     path.parent.mkdir(exist_ok=True)
     path.write_text("\n".join([first, *takewhile(lambda line: line.startswith(" "), lines)]), encoding="utf-8")
     return path
+
+
+def _places_of_pip() -> list[str]:
+    """Where pip's own settings look for packages, in the words of uv, which reads none of them; hashes say what is right."""
+    words = [str(PYTHON), "-m", "pip", "config", "list"]
+    lines = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+    said = {line.split("=")[0]: line.split("=", 1)[1].strip("'").split() for line in lines if "=" in line}
+    kinds = ("index-url", "extra-index-url", "find-links")
+    found = [(name.split(".")[-1], place) for name, places in said.items() for place in places]
+    chosen = [word for kind, place in found if kind in kinds for word in (f"--{kind}", place)]
+    return ["--index-strategy", "unsafe-best-match", *chosen]
 
 
 def _can_make_venv() -> bool:
