@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.acts import Acts
 from tests.harness import templates
 from tests.harness.postgres import Postgres, database
-from tests.harness.stack import Stack, running
+from tests.harness.stack import Stack, running, until
 from tests.rack.driver import Rack
 
 HOSTS = 4
@@ -62,4 +62,15 @@ def stack(state: Path, hardware: Rack, server: str) -> Iterator[Stack]:
 def acts(stack: Stack) -> Acts:
     """What people do, on a pool in which every host is free."""
     stack.all_back()
+    return Acts(stack)
+
+
+@pytest.fixture
+def busy(stack: Stack) -> Acts:
+    """What people do while the host of somebody before is still being wiped."""
+
+    def one_free() -> bool:
+        return any(row["zone"] == "zone-a" for row in stack.operator.every("/hosts", state="available"))
+
+    until("a host available", one_free, within=240)
     return Acts(stack)

@@ -22,11 +22,11 @@ def delivered_after(acts: Acts, order: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("part", ["web", "celery", "redis", "prefect", "worker-zone-a"])
-def test_a_killed_part_does_not_lose_the_order(acts: Acts, part: str) -> None:
-    order = acts.order("minji", "redis")
-    acts.first_task("minji", order)
-    acts.stack.kill(part)
-    delivered_after(acts, order)
+def test_a_killed_part_does_not_lose_the_order(busy: Acts, part: str) -> None:
+    order = busy.order("minji", "redis")
+    busy.first_task("minji", order)
+    busy.stack.kill(part)
+    delivered_after(busy, order)
 
 
 @pytest.mark.long

@@ -26,7 +26,7 @@ from tests.harness.postgres import database
 # One after the other: 32 clients at a time are enough, and their database has one name.
 pytestmark = [pytest.mark.postgresql, pytest.mark.xdist_group("fire")]
 
-PROCESSES, THREADS, TURNS = 4, 8, 15
+PROCESSES, THREADS, TURNS = 4, 8, 10
 SHORT, MINUTE = 0.0, pytest.param(60.0, marks=pytest.mark.long)
 FOR_EVER = 10**9
 BALANCED = {

@@ -25,6 +25,8 @@ SETTINGS = ("PUMASI_", "PREFECT_", "RACK_", "DATABASE_URL", "REDIS_URL", "DJANGO
 WITHOUT_HOSTS = "not rack and not stack and not postgresql"
 OTHERWISE_CHECKED = "tests/architecture"
 """The linters and the rules of the house say the same on every database."""
+MADE_OF_PAGES = "tests/api/test_schema.py"
+"""Which tests it holds it learns by putting the whole API together; where pages are left out, that would be for nothing."""
 WORKERS = 4
 """Twice the cores of a small machine: tests of hosts wait more than they compute."""
 COMPUTING = 2
@@ -108,7 +110,8 @@ def everything(suite: Suite) -> int:
     Tests of hosts mostly wait, those without hosts compute: so both run at once, and what has deadlines goes first.
     """
     log = bootstrap.test_directory() / "without-hosts.log"
-    computing = without_hosts(suite, "--without-pages", log=log, workers=COMPUTING)
+    faceless = ("--without-pages", f"--ignore={MADE_OF_PAGES}")
+    computing = without_hosts(suite, *faceless, log=log, workers=COMPUTING)
     turn = datetime.now(UTC).toordinal()
     say(f"Tests that build every service on hosts: the turn of {whose_turn(turn)} today; `make test-rack` runs all.")
     failed = on_postgresql(suite, "-m", "not long", "--another-database", f"--turn={turn}")
