@@ -10,6 +10,7 @@ from prefect.client.schemas.objects import State
 
 from catalog.orders import fulfilment
 from catalog.orders.assignments import Assignment
+from catalog.pool.targets import Part
 from flows.runner.run import Status
 from flows.tasks.taking_down import steps
 from flows.tasks.work import GivenUp, Work, code_of, conduct, detail_of
@@ -33,10 +34,10 @@ def _operate(work: Work, order: Assignment) -> str:
     return _put_back(work, order, order.before, code=code, detail=detail_of(result))
 
 
-def _put_back(work: Work, order: Assignment, before: dict[str, Any], *, code: str, detail: str) -> str:
+def _put_back(work: Work, order: Assignment, before: tuple[Part, ...], *, code: str, detail: str) -> str:
     """Do the same with the settings from before. GivenUp: another attempt is needed, which tries the new ones again."""
     work.phase("put-back")
-    back = work.play(steps(order, *order.operation), replace(order, values=before), undoing=True)
+    back = work.play(steps(order, *order.operation), replace(order, parts=before), undoing=True)
     if not back.ok:
         raise GivenUp(code, f"{detail} The former settings could not be put back: {detail_of(back)}")
     work.report(fulfilment.put_back, code=code, detail=detail)

@@ -1,5 +1,6 @@
 """Service instances and the credentials to them."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -73,6 +74,27 @@ def create(
         raise
 
 
+def unit_of(instance: ServiceInstance, member: str, *, alone: bool) -> str:
+    """What a member is called on its host: the instance's own unit if it is ``alone``, else one that follows from both names.
+
+    Members that share a host must not share a name there. Eleven of 36 letters and digits, from SHA-256.
+    """
+    if alone:
+        return instance.unit
+    number = int.from_bytes(hashlib.sha256(f"{instance.unit}/{member}".encode()).digest(), "big")
+    letters = ""
+    for _place in range(11):
+        number, digit = divmod(number, 36)
+        letters += "abcdefghijklmnopqrstuvwxyz0123456789"[digit]
+    return f"s{letters}"
+
+
+def units_of(instance: ServiceInstance, members: Sequence[str]) -> set[str]:
+    """Every name by which parts of the instance may be known on hosts."""
+    alone = len(members) <= 1
+    return {instance.unit, *(unit_of(instance, member, alone=alone) for member in members)}
+
+
 def name_in_use(project: Project, name: str) -> bool:
     """Whether an instance of the project's affiliate that is not gone has this name."""
     gone = (InstanceState.DECOMMISSIONED, InstanceState.FAILED)
@@ -143,13 +165,20 @@ def current_binding(instance: ServiceInstance) -> ServiceBinding | None:
     return instance.bindings.filter(revoked_at__isnull=True).order_by("-created_at").first()
 
 
+def lead_bindings_to(instance: ServiceInstance, *, address: str, port: int) -> None:
+    """Another member answers for the service now: say so in every binding that stands. In the caller's transaction."""
+    for binding in instance.bindings.filter(revoked_at__isnull=True):
+        binding.public = {**binding.public, "address": address, "port": port}
+        binding.save(update_fields=["public"])
+
+
 def revoke_bindings(instance: ServiceInstance, *, now: datetime) -> None:
     """Mark the credentials of an instance that is gone, and forget their secrets."""
     instance.bindings.filter(revoked_at__isnull=True).update(revoked_at=now, secret="")
 
 
 def reveal(actor: Actor, instance: ServiceInstance, *, now: datetime) -> dict[str, Any]:
-    """The credentials, in clear, once. Who saw them is recorded.
+    """The credentials, in clear, once, but for those that only the service's own members use. Who saw them is recorded.
 
     :raises NotReady: the service is not there to connect to.
     :raises AlreadyShown: they were shown before, to whomever.
@@ -171,4 +200,6 @@ def reveal(actor: Actor, instance: ServiceInstance, *, now: datetime) -> dict[st
             after={"binding": str(binding.pk)},
             now=now,
         )
-        return {**binding.public, **secret_of(binding)}
+        internal = {name for name, spec in held.version.manifest["credentials"].items() if spec.get("internal")}
+        secrets = secret_of(binding)
+        return {**binding.public, **{name: value for name, value in secrets.items() if name not in internal}}

@@ -108,3 +108,8 @@ class AddressUnknown(DomainError):
 class PortsExhausted(DomainError):
     code = "no-port"
     title = _("Every port for this service on the host is taken or resting. Try again later, or choose another plan.")
+
+
+class MemberUnknown(DomainError):
+    code = "member-unknown"
+    title = _("The service has no such member.")

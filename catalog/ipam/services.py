@@ -13,7 +13,7 @@ from catalog.common.locks import lock
 from catalog.common.statements import Statement
 from catalog.instances.models import ServiceInstance
 from catalog.ipam.cidr import contains
-from catalog.ipam.errors import AddressOutsideZone, AddressTaken, AddressUnknown, PortsExhausted
+from catalog.ipam.errors import AddressOutsideZone, AddressTaken, AddressUnknown, MemberUnknown, PortsExhausted
 from catalog.ipam.models import Endpoint, IPAddress
 from catalog.ipam.names import claim_name, release_names
 from catalog.pool.models import Host
@@ -105,6 +105,27 @@ _TAKEN = Statement(
         Q(released_at__isnull=True) | Q(rests_until__gt=now), address__in=addresses, port__gte=first, port__lte=last
     ).values_list("address", "port")
 )
+
+
+def endpoints_of(instance: ServiceInstance) -> dict[str, Endpoint]:
+    """Member → the endpoint it holds, in the order of their claiming."""
+    held = Endpoint.objects.filter(instance=instance, released_at__isnull=True).select_related("address", "name")
+    return {each.member: each for each in held.order_by("claimed_at", "member")}
+
+
+def lead_to(instance: ServiceInstance, member: str) -> Endpoint:
+    """From now on the name of ``instance``, where it has one, is that of this member's endpoint; in the caller's transaction.
+
+    :raises MemberUnknown: it has no such member.
+    """
+    held = endpoints_of(instance)
+    if member not in held:
+        raise MemberUnknown(instance=str(instance.pk), member=member)
+    named = next((each.name for each in held.values() if each.name is not None), None)
+    Endpoint.objects.filter(instance=instance, released_at__isnull=True).update(name=None)
+    Endpoint.objects.filter(pk=held[member].pk).update(name=named)
+    held[member].name = named
+    return held[member]
 
 
 def release_endpoints(instance: ServiceInstance, *, now: datetime) -> int:

@@ -145,6 +145,8 @@ def _wrong_operations(folder: Path, document: dict[str, Any]) -> dict[str, str]:
             wrong[f"{place}.playbook"] = _("There is no file %s beside the manifest.") % operation.playbook
         elif not operation.playbook and operation.name not in HOUSE:
             wrong[f"{place}.playbook"] = _("Name its playbook: only stop, start and restart have one of the house.")
+        if unknown := operation.plans - {plan["slug"] for plan in document["plans"]}:
+            wrong[f"{place}.plans"] = _("There is no plan %s.") % ", ".join(sorted(unknown))
         wrong |= {f"{place}.{where}": what for where, what in _wrong_parameters(operation.parameters).items()}
         if operation.name in ENDS_OF and (
             operation.ends != ENDS_OF[operation.name] or operation.parameters.get("required")

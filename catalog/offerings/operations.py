@@ -29,6 +29,7 @@ class Operation:
     :param seconds: how long it usually takes.
     :param parameters: JSON Schema of what may be chosen; of one that ``sets``, see :func:`catalog.offerings.services.changeable`.
     :param sets: it changes parameters of the service itself, and puts the former ones back where that does not go well.
+    :param plans: the plans whose services have it; empty: all.
     """
 
     name: str
@@ -41,11 +42,15 @@ class Operation:
     seconds: int
     parameters: Schema
     sets: bool
+    plans: frozenset[str]
 
 
-def operations_of(manifest: Mapping[str, Any]) -> list[Operation]:
-    """The operations of a manifest, in its order; a manifest from before there were any has none."""
-    return [
+def operations_of(manifest: Mapping[str, Any], plan: str | None = None) -> list[Operation]:
+    """The operations of a manifest, in its order; a manifest from before there were any has none.
+
+    :param plan: only those that services of this plan have.
+    """
+    every = [
         Operation(
             name=said["name"],
             title=said["title"],
@@ -57,9 +62,11 @@ def operations_of(manifest: Mapping[str, Any]) -> list[Operation]:
             seconds=said["seconds"],
             parameters=said.get("parameters", NO_PARAMETERS),
             sets="sets" in said,
+            plans=frozenset(said.get("plans", ())),
         )
         for said in manifest.get("operations", ())
     ]
+    return [each for each in every if plan is None or not each.plans or plan in each.plans]
 
 
 def playbooks_of(manifest: Mapping[str, Any]) -> dict[str, str]:
@@ -68,6 +75,6 @@ def playbooks_of(manifest: Mapping[str, Any]) -> dict[str, str]:
     return {**manifest["playbooks"], **named}
 
 
-def find_operation(manifest: Mapping[str, Any], name: str) -> Operation | None:
-    """The operation of that name, if the manifest has it."""
-    return next((each for each in operations_of(manifest) if each.name == name), None)
+def find_operation(manifest: Mapping[str, Any], name: str, plan: str | None = None) -> Operation | None:
+    """The operation of that name, if the manifest has it (for services of this plan)."""
+    return next((each for each in operations_of(manifest, plan) if each.name == name), None)

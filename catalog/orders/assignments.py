@@ -1,19 +1,26 @@
 """What a run is told to do: the document its playbooks read, and the secrets to keep out of sight."""
 
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from ipaddress import ip_network
 from typing import Any
 
 from catalog.instances import services as instances
+from catalog.instances.models import ServiceInstance
 from catalog.ipam import access, names
+from catalog.ipam.models import Endpoint
+from catalog.ipam.services import endpoints_of
 from catalog.offerings.operations import find_operation, playbooks_of
 from catalog.orders.models import Order
 from catalog.orders.states import OrderKind
-from catalog.placement.services import locate
+from catalog.placement.errors import NotPlaced
+from catalog.placement.members import Member, members_of
+from catalog.placement.selectors import places
 from catalog.pool import services as pool
-from catalog.pool.targets import Target, target_of
+from catalog.pool.models import Host
+from catalog.pool.targets import Part, target_of
 
 
 @dataclass(frozen=True)
@@ -25,8 +32,9 @@ class Assignment:
     :param playbooks: step (``provision``, ``verify``, ``decommission``, ``residue``, or the name of an operation) → file name
         in the offering's folder; for a step that is not in it, the house has one.
     :param operation: the steps of an operation, in order; empty for the other kinds.
-    :param values: the document the playbooks read; holds secrets.
-    :param before: where an operation changes settings, the document with those from before it; else None.
+    :param parts: the members of the service, each where it stands with the document it reads there.
+    :param front: the member that clients are led to.
+    :param before: where an operation changes settings, the parts with those from before it; else None.
     :param secrets: values that must appear in no event and no log.
     :param deadline: when the attempt must have ended.
     """
@@ -41,28 +49,88 @@ class Assignment:
     playbooks: Mapping[str, str]
     operation: tuple[str, ...]
     zone: str
-    target: Target
-    values: dict[str, Any]
-    before: dict[str, Any] | None
+    parts: tuple[Part, ...]
+    front: str
+    before: tuple[Part, ...] | None
     secrets: tuple[str, ...]
     deadline: datetime
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What a playbook reads that works on no host: the document of the front."""
+        return next(part.values for part in self.parts if part.values["member"]["name"] == self.front)
 
 
 def assignment_of(order: Order, deadline: datetime) -> Assignment:
     """The assignment of an order's present attempt.
 
-    :raises HostKeyUnknown: the host's key was never learnt; nothing may connect to it.
+    :raises HostKeyUnknown: a host's key was never learnt; nothing may connect to it.
+    :raises NotPlaced: it holds no host.
     """
     instance = order.instance
     assert instance is not None  # an order that is dispatched has its instance
-    host = locate(instance)
     binding = instances.current_binding(instance)
     assert binding is not None  # made with the claim, revoked with its release
     secrets = instances.secret_of(binding)
-    where = {key: value for key, value in binding.public.items() if key in instances.WHERE}
-    credentials = {key: value for key, value in binding.public.items() if key not in instances.WHERE} | secrets
-    hidden = tuple(secrets.values())
-    values: dict[str, Any] = {
+    standing, endpoints = places(instance.pk), endpoints_of(instance)
+    if not standing:
+        raise NotPlaced(instance=str(instance.pk))
+    front = next(name for name, each in endpoints.items() if _leads_to(binding.public, each))
+    zone = standing[front].zone
+    server = names.name_server(zone) if "name" in binding.public else None
+    wanted = find_operation(instance.version.manifest, order.operation) if order.kind == OrderKind.OPERATE else None
+    common = _common(order, instance, {**_credentials(binding.public), **secrets}) | {
+        "front": front,
+        "name": binding.public.get("name", ""),
+        "members": [
+            {"name": name, "address": str(each.address.address), "port": each.port} for name, each in endpoints.items()
+        ],
+    }
+    if wanted is not None:
+        common["operation"] = {"name": wanted.name, "parameters": order.parameters}
+    usual = access.allowed(instance.allow_from, tenant=order.tenant, zone=zone)
+    alone = len(standing) == 1
+    parts = []
+    for member in members_of(order.plan):
+        unit = instances.unit_of(instance, member.name, alone=alone)
+        leads = {"name": binding.public["name"]} if member.name == front and "name" in binding.public else {}
+        own: dict[str, Any] = {
+            "instance": {**common["instance"], "unit": unit},
+            "member": {"name": member.name, "role": member.role, "number": member.number},
+            "endpoint": leads | _where(endpoints[member.name]),
+            "size": {name.lower(): amount for name, amount in member.amounts.items()},
+            "access": {"allow_from": _allowed(member, usual, endpoints)},
+        }
+        if leads and server:
+            own["dns"] = server
+        parts.append(_part(member, standing[member.name], common | own, alone=alone))
+    before = None
+    if wanted is not None and wanted.sets:
+        before = tuple(parts)
+        changed = {"parameters": {**instance.parameters, **order.parameters}}
+        parts = [replace(part, values=part.values | changed) for part in parts]
+    return Assignment(
+        order_id=order.pk,
+        attempt=order.attempt,
+        kind=order.kind,
+        undoing=order.undoing,
+        slug=order.slug,
+        manifest_version=order.manifest_version,
+        version_id=instance.version_id,
+        playbooks=playbooks_of(instance.version.manifest),
+        operation=() if wanted is None else (wanted.name, *(("verify",) if wanted.verify else ())),
+        zone=zone.slug,
+        parts=tuple(parts),
+        front=front,
+        before=before,
+        secrets=(*secrets.values(), *((server["key"]["secret"],) if server else ())),
+        deadline=deadline,
+    )
+
+
+def _common(order: Order, instance: ServiceInstance, credentials: dict[str, Any]) -> dict[str, Any]:
+    """What every member reads."""
+    said: dict[str, Any] = {
         "run": {
             "id": f"{order.pk}:{order.attempt}",
             "subject": str(order.pk),
@@ -72,47 +140,41 @@ def assignment_of(order: Order, deadline: datetime) -> Assignment:
         "instance": {
             "id": str(instance.pk),
             "name": instance.name,
-            "unit": instance.unit,
             "tenant": order.tenant.slug,
             "project": order.project.slug,
         },
-        "endpoint": where,
-        "size": {name.lower(): amount for name, amount in order.plan.resources.items()},
         "plan": {"slug": order.plan.slug, "topology": order.plan.topology},
         "parameters": instance.parameters,
         "credentials": credentials,
-        "access": {"allow_from": access.allowed(instance.allow_from, tenant=order.tenant, zone=host.zone)},
     }
-    manifest = instance.version.manifest
-    if residues := manifest.get("residues"):
-        values["residues"] = residues
-    if "name" in where and (server := names.name_server(host.zone)):
-        values["dns"] = server
-        hidden += (server["key"]["secret"],)
-    wanted = find_operation(manifest, order.operation) if order.kind == OrderKind.OPERATE else None
-    if wanted is not None:
-        values["operation"] = {"name": wanted.name, "parameters": order.parameters}
-    before = None
-    if wanted is not None and wanted.sets:
-        before = values
-        values = {**values, "parameters": {**instance.parameters, **order.parameters}}
-    return Assignment(
-        order_id=order.pk,
-        attempt=order.attempt,
-        kind=order.kind,
-        undoing=order.undoing,
-        slug=order.slug,
-        manifest_version=order.manifest_version,
-        version_id=instance.version_id,
-        playbooks=playbooks_of(manifest),
-        operation=() if wanted is None else (wanted.name, *(("verify",) if wanted.verify else ())),
-        zone=host.zone.slug,
-        target=target_of(host, pool.known_key(host).public_key),
-        values=values,
-        before=before,
-        secrets=hidden,
-        deadline=deadline,
-    )
+    if residues := instance.version.manifest.get("residues"):
+        said["residues"] = residues
+    return said
+
+
+def _part(member: Member, host: Host, values: dict[str, Any], *, alone: bool) -> Part:
+    group = f"role_{member.role.replace('-', '_')}"
+    target = target_of(host, pool.known_key(host).public_key)
+    return Part(host.name if alone else member.name, (group,), target, values)
+
+
+def _allowed(member: Member, usual: Sequence[str], endpoints: Mapping[str, Endpoint]) -> list[str]:
+    """Who may connect to a member: those its service is for, unless only the others may; and the others."""
+    addresses = {str(each.address.address) for name, each in endpoints.items() if name != member.name}
+    others = {str(ip_network(address)) for address in addresses}
+    return sorted({*(usual if member.clients else ()), *others})
+
+
+def _where(endpoint: Endpoint) -> dict[str, Any]:
+    return {"address": str(endpoint.address.address), "port": endpoint.port}
+
+
+def _credentials(public: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in public.items() if key not in instances.WHERE}
+
+
+def _leads_to(public: Mapping[str, Any], endpoint: Endpoint) -> bool:
+    return _where(endpoint) == {"address": public["address"], "port": public["port"]}
 
 
 def _outranked(order: Order) -> list[str]:

@@ -19,6 +19,7 @@ from catalog.dispatch.services import Beat
 from catalog.instances import services as instances
 from catalog.instances.models import ServiceInstance
 from catalog.instances.states import InstanceState
+from catalog.ipam import services as ipam
 from catalog.leases import services as leases
 from catalog.orders import claims, turns
 from catalog.orders.assignments import Assignment, assignment_of
@@ -127,20 +128,32 @@ def succeed_create(order_id: uuid.UUID, attempt: int, *, outputs: dict[str, Any]
 def succeed_operate(order_id: uuid.UUID, attempt: int, *, outputs: dict[str, Any], now: datetime) -> None:
     """Done and verified: the instance is in the operation's end state, the order fulfilled, and the next one's turn has come.
 
-    A wish to cancel that came too late changes only how the order ends. Raises Superseded.
+    ``outputs["front"]``, where the run hands it back, names the member that clients are led to from now on. A wish to cancel that
+    came too late changes only how the order ends. Raises Superseded; MemberUnknown, of a front that does not exist.
     """
     with transaction.atomic():
         order, instance = _locked(order_id, attempt)
         dispatch.finish("order", order_id, attempt, ok=True, outcome="fulfilled", now=now)
         if instance.state == InstanceState.UPDATING:
             operation = turns.operation_of(order)
+            said = _led(instance, outputs)
             changes: dict[str, Any] = {"outputs": {**instance.outputs, **outputs}, "state_reason": ""}
             if operation.sets:
                 changes["parameters"] = {**instance.parameters, **order.parameters}
-            instances.move_instance(instance, operation.ends, actor=FLOW, now=now, **changes)
+            instances.move_instance(instance, operation.ends, actor=FLOW, now=now, data=said, **changes)
         end = OrderState.CANCELLED if order.state == OrderState.CANCELLING else OrderState.FULFILLED
         move_order(order, end, actor=FLOW, now=now, failure_code="", failure_detail="")
         turns.go_on(instance, actor=FLOW, now=now)
+
+
+def _led(instance: ServiceInstance, outputs: dict[str, Any]) -> dict[str, Any] | None:
+    """Where a run says which member answers for the service from now on, lead clients there. Raises MemberUnknown."""
+    front = outputs.pop("front", None)
+    if front is None:
+        return None
+    endpoint = ipam.lead_to(instance, str(front))
+    instances.lead_bindings_to(instance, address=str(endpoint.address.address), port=endpoint.port)
+    return {"front": front}
 
 
 def put_back(order_id: uuid.UUID, attempt: int, *, code: str, detail: str, now: datetime) -> None:

@@ -43,7 +43,7 @@ def possible(instance: ServiceInstance, lease: Lease | None) -> list[Operation]:
     in_grace = lease is not None and lease.state == LeaseState.GRACE
     return [
         each
-        for each in operations_of(instance.version.manifest)
+        for each in operations_of(instance.version.manifest, instance.plan.slug)
         if (instance.state == InstanceState.TAINTED or instance.state in each.begins)
         and not (in_grace and each.ends != InstanceState.STOPPED)
     ]
@@ -122,7 +122,7 @@ def again(order: Order, *, actor: Actor, now: datetime) -> None:
 
 
 def _judged(instance: ServiceInstance, name: str, ahead: list[Order]) -> Operation:
-    found = find_operation(instance.version.manifest, name)
+    found = find_operation(instance.version.manifest, name, instance.plan.slug)
     if found is None:
         raise OperationUnknown(fields={"operation": OperationUnknown.title})
     if ahead:

@@ -285,3 +285,9 @@ def locate_rows(instance_id: uuid.UUID) -> "QuerySet[Host]":
     """Hosts with an open allocation of the instance, that of its first member first."""
     mine = Host.objects.filter(allocations__instance_id=instance_id, allocations__released_at__isnull=True)
     return mine.annotate(first_claimed=Min("allocations__pk")).order_by("first_claimed")
+
+
+def places(instance_id: uuid.UUID) -> dict[str, Host]:
+    """Member → the host it stands on, by the instance's open allocations."""
+    rows = Allocation.objects.filter(instance_id=instance_id, released_at__isnull=True).select_related("host__zone")
+    return {row.member: row.host for row in rows.order_by("pk")}

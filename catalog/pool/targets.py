@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
 from catalog.pool.models import Host
 
@@ -21,3 +22,18 @@ class Target:
 def target_of(host: Host, known_key: str) -> Target:
     """The target of ``host`` with the key that is pinned now."""
     return Target(host.pk, host.name, str(host.address), host.ssh_port, host.ssh_user, known_key)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One machine of a run, and what its playbooks read there.
+
+    :param name: unique in the run: the member that stands there, or the machine's own.
+    :param groups: groups of the inventory beside ``target``.
+    :param values: the document under ``pumasi``; holds secrets.
+    """
+
+    name: str
+    groups: tuple[str, ...]
+    target: Target
+    values: dict[str, Any]

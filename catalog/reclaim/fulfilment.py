@@ -20,12 +20,13 @@ from catalog.dispatch import services as dispatch
 from catalog.dispatch.errors import Superseded
 from catalog.dispatch.services import Beat
 from catalog.instances.models import ServiceInstance
+from catalog.instances.services import units_of
 from catalog.ipam import names
 from catalog.pool import services as pool
 from catalog.pool.errors import BaselineMissing
 from catalog.pool.models import Host, HostEvent
 from catalog.pool.states import HOST, HostState
-from catalog.pool.targets import Target, target_of
+from catalog.pool.targets import Part, Target, target_of
 from catalog.tenancy.policy import system
 
 log = structlog.get_logger(__name__)
@@ -52,6 +53,11 @@ class HostAssignment:
     values: dict[str, Any]
     deadline: datetime
     secrets: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The host alone."""
+        return (Part(self.target.name, (), self.target, self.values),)
 
 
 def _locked(host_id: uuid.UUID, attempt: int) -> Host:
@@ -96,8 +102,8 @@ def _last_here(host: Host) -> "QuerySet[ServiceInstance]":
 def _words_of_holders(host: Host) -> list[str]:
     """Words that only a service of this host's last life can have left behind: units, ids, generated user names."""
     words: set[str] = set()
-    for instance in _last_here(host).prefetch_related("bindings"):
-        words |= {instance.unit, str(instance.pk)}
+    for instance in _last_here(host).prefetch_related("bindings", "endpoints"):
+        words |= units_of(instance, [each.member for each in instance.endpoints.all()]) | {str(instance.pk)}
         words |= {binding.public["username"] for binding in instance.bindings.all() if "username" in binding.public}
     return sorted(words)
 

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ from flows.runner.events import Entry, Watcher
 from flows.runner.leftovers import Mark, end_processes
 from flows.runner.modules import environment, store
 from flows.runner.redact import Redactor
-from flows.runner.workspace import Login, Workspace
+from flows.runner.workspace import Seat, Workspace
 
 log = structlog.get_logger(__name__)
 
@@ -82,7 +82,7 @@ class Play:
     :param steps: one after the other in one start of Ansible, since each start costs a second; none follows one that failed.
     :param roles: directory of roles.
     :param values: the ``pumasi`` document; what users typed is only ever data in it.
-    :param login: the host; None if the playbook only works on this machine.
+    :param seats: the hosts; none if the playbook only works on this machine.
     :param secrets: values that must show nowhere.
     :param deadline: the run is stopped then.
     :param modules: a directory in which packed modules are kept for the next run, see :mod:`flows.runner.modules`.
@@ -91,8 +91,8 @@ class Play:
     run: str
     steps: Sequence[Step]
     roles: Path
-    values: dict[str, Any]
-    login: Login | None
+    values: Mapping[str, Any]
+    seats: Sequence[Seat]
     ssh_key: Path
     deadline: datetime
     secrets: Iterable[str] = ()
@@ -119,7 +119,7 @@ def run(
     began = clock()
     redactor = Redactor(play.secrets)
     watcher = Watcher([step.name for step in play.steps], redactor, emit)
-    with Workspace(play.run, login=play.login, values=play.values, ssh_key=play.ssh_key) as workspace:
+    with Workspace(play.run, seats=play.seats, values=play.values, ssh_key=play.ssh_key) as workspace:
         process = _Process(_configuration(play, workspace), watcher)
         try:
             stopped = process.wait(stop, lambda: clock() - began >= left.total_seconds())

@@ -8,6 +8,7 @@ import shutil
 import stat
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,7 @@ from typing import Any, Self
 from flows.runner.leftovers import OWNER, RUN, RUN_FILE, identity
 
 _HOST = re.compile(r"\A[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
+_GROUP = re.compile(r"\A[a-z][a-z0-9_]{0,60}\Z")
 _USER = re.compile(r"\A[a-z_][a-z0-9_-]{0,31}\Z")
 _KEY = re.compile(r"\A(ssh-ed25519|ecdsa-sha2-nistp(?:256|384|521)|ssh-rsa) ([A-Za-z0-9+/]+={0,2})\Z")
 _RUN = re.compile(r"\A[0-9a-f-]{36}:[0-9]{1,9}\Z")
@@ -57,6 +59,25 @@ class Login:
             raise BadTarget(f"address {self.address!r}") from error
 
 
+@dataclass(frozen=True)
+class Seat:
+    """Where one member of a service stands. Two members may share a host: each has a name of its own in the inventory.
+
+    :param login: how to reach it, under its name in the inventory.
+    :param groups: groups of the inventory it is in, beside ``target``.
+    :param values: the document it reads under ``pumasi``; None: that of the run.
+    """
+
+    login: Login
+    groups: tuple[str, ...] = ()
+    values: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        for group in self.groups:
+            if not _GROUP.match(group):
+                raise BadTarget(f"group {group!r}")
+
+
 def root() -> Path:
     """Where workspaces lie: a directory of ours alone, on a memory file system if this machine has one.
 
@@ -76,15 +97,18 @@ class Workspace:
     """A fresh directory with all that one run reads: inventory, known_hosts, values. Gone when the ``with`` block ends.
 
     :param run: ``<subject uuid>:<attempt>``.
-    :param login: the host; None for a playbook that only runs on this machine.
+    :param seats: the hosts; none for a playbook that only runs on this machine.
     :param values: the document under ``pumasi``; user values in it are data and reach Ansible only through its file.
+    :raises BadTarget: two seats have the same name.
     """
 
-    def __init__(self, run: str, *, login: Login | None, values: dict[str, Any], ssh_key: Path) -> None:
+    def __init__(self, run: str, *, seats: Sequence[Seat], values: Mapping[str, Any], ssh_key: Path) -> None:
         if not _RUN.match(run):
             raise ValueError(f"a run is named <uuid>:<attempt>, not {run!r}")
+        if len({seat.login.name for seat in seats}) < len(seats):
+            raise BadTarget("two members of one name")
         self.run = run
-        self._login = login
+        self._seats = tuple(seats)
         self._values = values
         self._ssh_key = ssh_key
         self.owner = identity()
@@ -153,40 +177,42 @@ class Workspace:
 
     def _fill(self) -> None:
         self._write(self.path / RUN_FILE, self.run)
-        for name in ("home", "tmp", "env"):
+        for name in ("home", "tmp"):
             (self.path / name).mkdir(mode=0o700)
         self._write(self.values_file, json.dumps(self._values, ensure_ascii=True))
-        # ansible-runner's own way of handing this dict over puts it on the command line; it only ever holds our path.
-        self._write(self.path / "env" / "extravars", json.dumps({"pumasi_values_file": str(self.values_file)}))
         # Ours, and empty: neither a file beside a playbook nor one of the machine may change how a run behaves.
         self._write(self.path / "ansible.cfg", "")
-        self._write(self.path / "known_hosts", self._known_hosts())
-        self._write(self.inventory, json.dumps({"target": {"hosts": self._hosts()}}))
+        self._write(self.path / "known_hosts", "".join(sorted({_known_host(seat.login) for seat in self._seats})))
+        self._write(self.inventory, json.dumps(self._inventory()))
 
-    def _hosts(self) -> dict[str, dict[str, Any]]:
-        if self._login is None:
-            return {}
-        return {
-            self._login.name: {
-                "ansible_host": self._login.address,
-                "ansible_port": self._login.ssh_port,
-                "ansible_user": self._login.ssh_user,
-                "ansible_ssh_private_key_file": str(self._ssh_key),
-                "ansible_python_interpreter": "/usr/bin/python3",
-            }
+    def _inventory(self) -> dict[str, Any]:
+        """All seats in ``target``, and each in its groups. What is said for ``all`` holds for this machine too."""
+        hosts = {seat.login.name: self._variables(number, seat) for number, seat in enumerate(self._seats)}
+        groups: dict[str, Any] = {"target": {"hosts": hosts}}
+        for seat in self._seats:
+            for group in seat.groups:
+                groups.setdefault(group, {"hosts": {}})["hosts"][seat.login.name] = {}
+        return {"all": {"vars": {"pumasi_values_file": str(self.values_file)}, "children": groups}}
+
+    def _variables(self, number: int, seat: Seat) -> dict[str, Any]:
+        socket = self.path / f"cm{number}"
+        if len(os.fsencode(socket)) > _SOCKET_LENGTH:
+            raise ValueError(f"{socket} is too long for a control socket")
+        own = {}
+        if seat.values is not None:
+            path = self.path / f"values-{number}.json"
+            self._write(path, json.dumps(seat.values, ensure_ascii=True))
+            own["pumasi_values_file"] = str(path)
+        return own | {
+            "ansible_host": seat.login.address,
+            "ansible_port": seat.login.ssh_port,
+            "ansible_user": seat.login.ssh_user,
+            "ansible_ssh_private_key_file": str(self._ssh_key),
+            "ansible_python_interpreter": "/usr/bin/python3",
+            "ansible_control_path": str(socket),
         }
 
-    def _known_hosts(self) -> str:
-        if self._login is None:
-            return ""
-        standard = self._login.ssh_port == 22
-        name = self._login.address if standard else f"[{self._login.address}]:{self._login.ssh_port}"
-        return f"{name} {self._login.known_key}\n"
-
     def _ssh_options(self) -> list[str]:
-        control = self.path / "cm"
-        if len(os.fsencode(control)) > _SOCKET_LENGTH:
-            raise ValueError(f"{control} is too long for a control socket")
         settings = {
             "StrictHostKeyChecking": "yes",
             "UserKnownHostsFile": str(self.path / "known_hosts"),
@@ -197,7 +223,6 @@ class Workspace:
             "ForwardAgent": "no",
             "ControlMaster": "auto",
             "ControlPersist": "60s",
-            "ControlPath": str(control),
             "ServerAliveInterval": "5",
             "ServerAliveCountMax": "3",
         }
@@ -207,3 +232,8 @@ class Workspace:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
+
+
+def _known_host(login: Login) -> str:
+    name = login.address if login.ssh_port == 22 else f"[{login.address}]:{login.ssh_port}"
+    return f"{name} {login.known_key}\n"

@@ -21,12 +21,12 @@ from catalog.common.clock import now
 from catalog.common.errors import DomainError
 from catalog.dispatch.errors import Superseded
 from catalog.dispatch.services import Beat
-from catalog.pool.targets import Target
+from catalog.pool.targets import Part, Target
 from flows.runner.events import Entry
 from flows.runner.leftovers import reap
 from flows.runner.redact import Redactor
 from flows.runner.run import Play, Result, Status, Step, run
-from flows.runner.workspace import BadTarget, Login, root
+from flows.runner.workspace import BadTarget, Login, Seat, root
 from flows.tasks.heartbeat import Heartbeat
 from flows.tasks.outage import patiently
 from flows.tasks.recorder import Recorder
@@ -51,7 +51,7 @@ class AssignmentLike(Protocol):
     """What both kinds of assignment have."""
 
     @property
-    def target(self) -> Target: ...
+    def parts(self) -> Sequence[Part]: ...
     @property
     def values(self) -> dict[str, Any]: ...
     @property
@@ -110,7 +110,7 @@ class Work:
     ) -> Result:
         """Run playbooks of this attempt, one after the other, up to the first that fails.
 
-        :param target: the host, if it is another than the assignment's (its key may have been learnt since).
+        :param target: the only host, if it is another than the assignment's (its key may have been learnt since).
         :param on_host: False: they work on this machine only, and the host may have no known key.
         :param undoing: taking down is not stopped by a wish to cancel, nor by the order's deadline, only by its own.
         :raises Superseded: another attempt has taken over while it ran.
@@ -118,7 +118,7 @@ class Work:
         began = now()
         deadline = max(assignment.deadline, began + UNDO_TIME) if undoing else assignment.deadline
         try:
-            login = _login(target or assignment.target) if on_host else None
+            seats = [_seat(part, target or part.target) for part in assignment.parts] if on_host else []
         except BadTarget as error:
             return Result(Status.FAILED, message=f"The pool's entry of this host cannot be used: {error}.")
         # Between two playbooks the connection would only idle away, or break.
@@ -129,7 +129,7 @@ class Work:
                 steps=steps,
                 roles=settings.PLAYBOOKS_DIR / "roles",
                 values=assignment.values,
-                login=login,
+                seats=seats,
                 ssh_key=Path(settings.SSH_PRIVATE_KEY),
                 deadline=deadline,
                 secrets=self._secrets,
@@ -237,5 +237,6 @@ def _carry_out(
             raise
 
 
-def _login(target: Target) -> Login:
-    return Login(target.name, target.address, target.ssh_port, target.ssh_user, target.known_key)
+def _seat(part: Part, target: Target) -> Seat:
+    login = Login(part.name, target.address, target.ssh_port, target.ssh_user, target.known_key)
+    return Seat(login, part.groups, part.values)

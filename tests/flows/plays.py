@@ -10,7 +10,7 @@ from typing import Any
 
 from flows.runner.events import Entry
 from flows.runner.run import Play, Result, Step, run
-from flows.runner.workspace import Login
+from flows.runner.workspace import Login, Seat
 
 PLAYBOOKS = Path(__file__).parents[2] / "playbooks"
 
@@ -77,7 +77,8 @@ def play(
     document = {"run": {"id": marked}, **(values or {})}
     return run(
         Play(
-            run=marked, steps=steps, roles=PLAYBOOKS / "roles", values=document, login=login,
+            run=marked, steps=steps, roles=PLAYBOOKS / "roles", values=document,
+            seats=[Seat(login)] if login else [],
             ssh_key=ssh_key, deadline=now + timedelta(seconds=seconds), secrets=secrets,
             modules=modules,
         ),

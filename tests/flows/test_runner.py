@@ -377,7 +377,7 @@ def test_a_host_entry_that_is_not_plain_is_refused(field: str, value: object) ->
 @pytest.mark.parametrize("run_id", ["../../x:1", "x", str(uuid.UUID(int=1)), f"{uuid.UUID(int=1)}:1\n"])
 def test_a_run_needs_a_plain_name(run_id: str) -> None:
     with pytest.raises(ValueError, match="a run is named"):
-        Workspace(run_id, login=None, values={}, ssh_key=Path("/nonexistent"))
+        Workspace(run_id, seats=[], values={}, ssh_key=Path("/nonexistent"))
 
 
 def test_a_directory_that_others_may_enter_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,8 +22,10 @@ def test_a_good_run_delivers(world: World) -> None:
     assignment = world.begin(order)
     host = order.instance.allocations.first().host
     assert (host.state, host.proven_clean) == (HostState.IN_USE, False)
-    assert (assignment.target.name, assignment.target.address) == (host.name, host.address)
-    assert assignment.target.known_key.startswith("ssh-ed25519 ")
+    (part,) = assignment.parts
+    assert (part.name, part.target.name, part.target.address) == (host.name, host.name, host.address)
+    assert part.target.known_key.startswith("ssh-ed25519 ")
+    assert (part.groups, part.values) == (("role_main",), assignment.values)
     assert assignment.values["instance"] | {"id": "", "unit": ""} == {
         "id": "", "name": "loan-db", "unit": "", "tenant": "capital", "project": "loan",
     }  # fmt: skip

@@ -43,8 +43,9 @@ def test_new_settings_are_the_services_own_once_it_was_tried_with_them(world: Wo
     assert told.playbooks["configure"] == "provision.yml"
     assert told.values["parameters"] == {"database": "appdb", "max_connections": 40}
     assert told.before is not None
-    assert told.before["parameters"] == {"database": "appdb", "max_connections": 30}
-    assert {name: value for name, value in told.before.items() if name != "parameters"} == {
+    (former,) = (part.values for part in told.before)
+    assert former["parameters"] == {"database": "appdb", "max_connections": 30}
+    assert {name: value for name, value in former.items() if name != "parameters"} == {
         name: value for name, value in told.values.items() if name != "parameters"
     }
     assert now(instance) == (InstanceState.UPDATING, 30)

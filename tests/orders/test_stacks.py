@@ -1,13 +1,20 @@
 """An order of several hosts: claimed, shown, built on and given back as one."""
 
+import re
+import uuid
 from typing import Any
 
 import pytest
 
 from catalog.common.data import DataClass
 from catalog.common.isolation import Isolation
+from catalog.instances.models import ServiceInstance
+from catalog.instances.states import InstanceState
+from catalog.ipam.access import known_networks
+from catalog.ipam.errors import MemberUnknown
 from catalog.offerings.models import Plan
-from catalog.orders import fulfilment, recovery, services
+from catalog.orders import fulfilment, operations, recovery, services
+from catalog.orders.errors import OperationUnknown
 from catalog.orders.models import Order
 from catalog.orders.states import OrderState
 from catalog.placement.errors import IsolationTooWeak, NoCapacity
@@ -18,6 +25,7 @@ from catalog.pool.states import HostState
 from catalog.quotas.books import drift
 from catalog.quotas.errors import QuotaExceeded
 from catalog.quotas.models import Quota
+from catalog.reclaim import fulfilment as host_fulfilment
 from tests.factories import HostFactory, PlanFactory, ZoneFactory
 from tests.orders.world import World, holdings
 
@@ -208,3 +216,124 @@ def test_a_group_slice_is_wiped_away_when_the_last_affiliate_has_left(world: Wor
     certificate = host.certificates.first()
     assert (certificate.previous_holder, certificate.evidence["shared_by"]) == (None, ["capital", "card"])
     assert drift() == []
+
+
+def test_every_member_reads_what_is_its_own(world: World) -> None:
+    HostFactory(zone=world.hosts[0].zone)
+    make_stack(PRIMARY, REPLICA | {"clients": False})
+    order = world.place("the-db", plan="stack")
+    assert order.instance is not None
+    assignment = world.begin(order)
+    hosts = hosts_of(order)
+    names = ["primary", "replica-1", "replica-2"]
+    assert [(part.name, part.groups, part.target.name) for part in assignment.parts] == [
+        (name, (f"role_{name.split('-')[0]}",), host.name) for name, host in zip(names, hosts, strict=True)
+    ]
+    assert (assignment.front, assignment.values) == ("primary", assignment.parts[0].values)
+    members = [
+        {"name": each.member, "address": each.address.address, "port": each.port}
+        for each in order.instance.endpoints.select_related("address").order_by("member")
+    ]
+    addresses = [str(host.address) for host in hosts]
+    for number, part in enumerate(assignment.parts):
+        assert part.values["members"] == members
+        assert part.values["member"]["name"] == names[number]
+        assert part.values["endpoint"] == {"address": addresses[number], "port": 20000}
+        assert part.values["size"] == {"vcpu": 1, "memory_mb": 512, "disk_gb": 2}
+        others = {f"{address}/32" for address in addresses if address != addresses[number]}
+        # Replicas of this plan answer only the other members.
+        usual = set(known_networks(world.project.tenant, [hosts[0].zone])) if number == 0 else set()
+        assert set(part.values["access"]["allow_from"]) == others | usual
+    units = [part.values["instance"]["unit"] for part in assignment.parts]
+    assert len({*units, order.instance.unit}) == 4
+    assert all(re.fullmatch("s[a-z0-9]{11}", unit) for unit in units)
+    again = world.begin(_next_attempt(world, order))
+    assert [part.values["instance"]["unit"] for part in again.parts] == units
+
+
+def _next_attempt(world: World, order: Order) -> Order:
+    fulfilment.attempt_failed(order.pk, order.attempt, code="run-lost", detail="", now=world.later(seconds=1))
+    order.refresh_from_db()
+    return order
+
+
+def with_failover(plan: Plan) -> None:
+    """Services of this plan, and of no other, have an operation that lets another member lead."""
+    operation = {
+        "name": "failover", "title": {"en": "Fail over", "ko": "전환"}, "about": {"en": "It does.", "ko": "합니다."},
+        "playbook": "failover.yml", "plans": [plan.slug], "from": ["active"], "to": "active", "seconds": 3,
+    }  # fmt: skip
+    plan.version.manifest["operations"].append(operation)
+    plan.version.save(update_fields=["manifest"])
+
+
+def test_another_member_leads(world: World, stack: Plan) -> None:
+    with_failover(stack)
+    order = world.place("the-db", plan="stack")
+    world.begin(order)
+    fulfilment.succeed_create(order.pk, 1, outputs={}, now=world.later(seconds=20))
+    instance = ServiceInstance.objects.get(pk=order.instance_id)
+    switch = operations.operate(world.developer, instance, operation="failover", now=world.now)
+    assert world.begin(switch).front == "primary"
+    outputs = {"front": "replica-2", "replica": "missing"}
+    fulfilment.succeed_operate(switch.pk, 1, outputs=outputs, now=world.later(seconds=5))
+    instance.refresh_from_db()
+    assert (instance.state, instance.outputs) == (InstanceState.ACTIVE, {"replica": "missing"})
+    leader = instance.endpoints.select_related("address").get(member="replica-2")
+    public = instance.bindings.get().public
+    assert (public["address"], public["port"]) == (leader.address.address, leader.port)
+    assert instance.events.filter(kind="state").last().data["front"] == "replica-2"
+    following = operations.operate(world.developer, instance, operation="stop", now=world.now)
+    assert world.begin(following).front == "replica-2"
+
+
+def test_a_member_that_does_not_exist_cannot_lead(world: World, stack: Plan) -> None:
+    with_failover(stack)
+    order = world.place("the-db", plan="stack")
+    world.begin(order)
+    fulfilment.succeed_create(order.pk, 1, outputs={}, now=world.later(seconds=20))
+    instance = ServiceInstance.objects.get(pk=order.instance_id)
+    before = instance.bindings.get().public
+    switch = operations.operate(world.developer, instance, operation="failover", now=world.now)
+    world.begin(switch)
+    with pytest.raises(MemberUnknown):
+        fulfilment.succeed_operate(switch.pk, 1, outputs={"front": "replica-9"}, now=world.later(seconds=5))
+    switch.refresh_from_db()
+    assert (switch.state, instance.bindings.get().public) == (OrderState.RUNNING, before)
+
+
+def test_services_of_other_plans_do_not_have_the_operation(world: World, stack: Plan) -> None:
+    with_failover(stack)
+    alone = world.built("alone").instance
+    assert alone is not None
+    assert [each.name for each in operations.possible(alone, None)] == ["stop", "configure"]
+    with pytest.raises(OperationUnknown):
+        operations.operate(world.developer, alone, operation="failover", now=world.now)
+
+
+def test_what_members_tell_each_other_is_never_given_to_the_owner(world: World, stack: Plan) -> None:
+    stack.version.manifest["credentials"]["replication"] = {"generate": "secret", "length": 32, "internal": True}
+    stack.version.save(update_fields=["manifest"])
+    order = world.place("the-db", plan="stack")
+    assert order.instance is not None
+    values = world.begin(order).values
+    fulfilment.succeed_create(order.pk, 1, outputs={}, now=world.later(seconds=20))
+    assert len(values["credentials"]["replication"]) == 32
+    order.instance.refresh_from_db()
+    given = services.reveal(world.developer, order.instance, now=world.now)
+    assert given == {
+        **{name: value for name, value in values["credentials"].items() if name != "replication"},
+        **values["endpoint"],
+    }
+
+
+def test_a_wipe_looks_for_the_names_of_every_member(world: World, stack: Plan) -> None:
+    order = world.place("the-db", plan="stack")
+    units = {part.values["instance"]["unit"] for part in world.begin(order).parts}
+    fulfilment.succeed_create(order.pk, 1, outputs={}, now=world.later(seconds=20))
+    assert order.instance is not None
+    order.instance.refresh_from_db()
+    world.given_back(services.give_back(world.developer, order.instance, now=world.now))
+    host = Host.objects.filter(state=HostState.DRAINING).earliest("name")
+    assignment = host_fulfilment.begin_wipe(host.pk, host.attempt, uuid.uuid4(), world.later(seconds=1))
+    assert units | {order.instance.unit} <= set(assignment.values["tenant_words"])

@@ -154,7 +154,7 @@ class Operations(Face):
         now_possible = {each.name for each in operations.possible(instance, getattr(instance, "lease", None))}
         rows = [
             {**vars(each), "parameters": operations.asked_for(instance, each), "possible": each.name in now_possible}
-            for each in operations_of(instance.version.manifest)
+            for each in operations_of(instance.version.manifest, instance.plan.slug)
         ]
         return Response(shapes.Operation(rows, many=True).data)
 

@@ -46,7 +46,7 @@ def operation(request: PortalRequest, instance_id: uuid.UUID, name: str) -> Http
     """Order an operation, and show its order; before that, what it asks for. Sent twice, it is one."""
     found = selectors.instance_for(request.actor, instance_id)
     require(request.actor, Action.ORDER, found.tenant_id, found.project_id)
-    wanted = find_operation(found.version.manifest, name)
+    wanted = find_operation(found.version.manifest, name, found.plan.slug)
     if wanted is None:
         raise NotFound()
     sent = request.method == "POST"

@@ -4,6 +4,7 @@
 Every value reaches PostgreSQL as one JSON document through COPY, and is quoted there by format(): nothing that a user
 typed is ever pasted into a statement. The password is turned into its SCRAM verifier here, so that the server's log
 cannot hold it. Passwords are 1-128 printable ASCII characters.
+Members that follow this one get the user they copy with, and a replication slot each.
 A failure is returned as `problem` (an SQLSTATE, never text that could hold a value), with `failed` left to the caller.
 """
 
@@ -16,6 +17,7 @@ import json
 import os
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.pumasi_postgresql import REPLICATOR, slot_of
 
 ITERATIONS = 4096
 
@@ -29,9 +31,19 @@ COPY wanted FROM STDIN;
 """
 
 # A statement is made, and printed as its tag, only where something differs; no tag means nothing changed.
-LOOK = "SELECT coalesce(max(a.rolpassword), '') FROM wanted JOIN pg_authid a ON a.rolname = v->>'username';\n"
+LOOK = """SELECT coalesce(max(a.rolpassword), '') FROM wanted JOIN pg_authid a ON a.rolname = v->>'username';
+SELECT coalesce(max(a.rolpassword), '') FROM wanted JOIN pg_authid a ON a.rolname = v->>'replicator';
+"""
 
 APPLY = r"""\set QUIET off
+SELECT format('CREATE ROLE %I LOGIN REPLICATION NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS', v->>'replicator')
+  FROM wanted WHERE v ? 'replicator' AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = v->>'replicator') \gexec
+SELECT format('ALTER ROLE %I PASSWORD %L', v->>'replicator', v->>'replication_verifier')
+  FROM wanted JOIN pg_authid a ON a.rolname = v->>'replicator'
+  WHERE a.rolpassword IS DISTINCT FROM v->>'replication_verifier' \gexec
+SELECT format('SELECT pg_create_physical_replication_slot(%L, true)', slot)
+  FROM wanted, jsonb_array_elements_text(v->'slots') AS slot
+  WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = slot) \gexec
 SELECT format('CREATE ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS', v->>'username')
   FROM wanted WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = v->>'username') \gexec
 SELECT format('ALTER ROLE %I PASSWORD %L', v->>'username', v->>'verifier')
@@ -106,16 +118,25 @@ def main():
             "password": {"type": "str", "required": True, "no_log": True},
             "locale": {"type": "str", "required": True},
             "comment": {"type": "str", "default": ""},
+            "followers": {"type": "list", "elements": "str", "default": []},
+            "replication_password": {"type": "str", "default": "", "no_log": True},
         }
     )
     given = module.params
-    if not given["password"].isascii() or not given["password"].isprintable():
-        module.exit_json(changed=False, problem="password_invalid")
+    for password in (given["password"], given["replication_password"]):
+        if not password.isascii() or (password and not password.isprintable()):
+            module.exit_json(changed=False, problem="password_invalid")
     wanted = {name: given[name] for name in ("database", "username", "locale", "comment")}
+    wanted["slots"] = [slot_of(member) for member in given["followers"]]
+    if given["followers"]:
+        wanted["replicator"] = REPLICATOR
     problem, present = psql(module, given["port"], wanted, LOOK)
     if problem:
         module.exit_json(changed=False, problem=problem)
-    wanted["verifier"] = kept_or_new(given["password"], present.strip())
+    owners, replicators = present.split("\n")[:2]
+    wanted["verifier"] = kept_or_new(given["password"], owners)
+    if given["followers"]:
+        wanted["replication_verifier"] = kept_or_new(given["replication_password"], replicators)
     problem, tags = psql(module, given["port"], wanted, APPLY)
     module.exit_json(changed=bool(tags.strip()), problem=problem)
 
