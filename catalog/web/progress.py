@@ -116,13 +116,14 @@ class Milestone:
 
 @dataclass
 class Task:
-    """One task of a playbook, as far as it has come."""
+    """One task of a playbook on one machine, as far as it has come."""
 
     name: str
     status: str
     started: datetime
     seconds: float | None = None
     message: str | None = None
+    host: str = ""
 
     @property
     def sign(self) -> str:
@@ -141,6 +142,16 @@ class Step:
     title: str
     began: datetime
     tasks: list[Task] = field(default_factory=list)
+
+    @property
+    def shown(self) -> list[Task]:
+        """The tasks worth showing: where several machines take part, not what one of them has no part in."""
+        return [task for task in self.tasks if not (self.on_several and task.status == "skipped")]
+
+    @property
+    def on_several(self) -> bool:
+        """Whether several machines take part, so that a task says on which one it runs."""
+        return len({task.host for task in self.tasks} - {"localhost"}) > 1
 
 
 @dataclass(frozen=True)
@@ -260,16 +271,16 @@ def _take(found: list[Step], event: AbstractEvent, in_korean: Mapping[str, str])
     key = str(data.get("step", ""))
     if not found or found[-1].key != key:
         found.append(Step(key, step_title(key), event.at))
-    tasks, status = found[-1].tasks, str(data["status"])
+    tasks, status, host = found[-1].tasks, str(data["status"]), str(data.get("host", ""))
     name = tasknames.translated(str(data["task"]), in_korean)
-    if tasks and tasks[-1].status == "started" and (tasks[-1].name == name or status == "started"):
-        if status == "started":
-            # A task that includes others says nothing at its end; the next one's beginning is it.
-            tasks[-1].status, tasks[-1].seconds = "ok", (event.at - tasks[-1].started).total_seconds()
-        else:
-            tasks[-1].status, tasks[-1].seconds, tasks[-1].message = status, data.get("seconds"), data.get("message")
-            return
-    tasks.append(Task(name, status, event.at, data.get("seconds"), data.get("message")))
+    open_here = next((each for each in reversed(tasks) if each.host == host and each.status == "started"), None)
+    if open_here is not None and status == "started":
+        # A task that includes others says nothing at its end; the next one's beginning is it.
+        open_here.status, open_here.seconds = "ok", (event.at - open_here.started).total_seconds()
+    elif open_here is not None and open_here.name == name:
+        open_here.status, open_here.seconds, open_here.message = status, data.get("seconds"), data.get("message")
+        return
+    tasks.append(Task(name, status, event.at, data.get("seconds"), data.get("message"), host))
 
 
 def _close(found: Sequence[Step]) -> None:
