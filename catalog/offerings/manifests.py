@@ -15,6 +15,7 @@ from catalog.offerings.folders import FolderInvalid, digest_of, files_of, packed
 from catalog.offerings.operations import ENDS_OF, HOUSE, Operation, operations_of
 from catalog.offerings.schemas import Schema, narrowed, validator
 from catalog.offerings.stacks import wrong_isolation, wrong_roles
+from catalog.offerings.uses import with_used, wrong_uses
 
 SCHEMA_FILE = "manifest.schema.json"
 
@@ -47,13 +48,11 @@ def read_all(root: Path) -> list[Manifest]:
         wrong |= {f"{path.parent.name}/{path.name}: {place}": what for place, what in problems.items()}
         if document is not None and not problems:
             try:
-                files = files_of(path.parent)
+                whole, files = with_used(path.parent, document, files_of(path.parent))
             except FolderInvalid as error:
                 wrong[f"{path.parent.name}/{error.place}"] = str(error)
             else:
-                manifests.append(
-                    Manifest(document["slug"], document["version"], document, digest_of(files), packed(files))
-                )  # fmt: skip
+                manifests.append(Manifest(whole["slug"], whole["version"], whole, digest_of(files), packed(files)))
     if not manifests and not wrong:
         raise ManifestInvalid(_("There is no manifest below %s.") % root)
     if wrong:
@@ -96,6 +95,7 @@ def _beyond_schema(folder: Path, document: dict[str, Any]) -> dict[str, str]:
             wrong[f"playbooks.{step}"] = _("There is no file %s beside the manifest.") % name
     parameters = document["parameters"]
     wrong |= _wrong_operations(folder, document)
+    wrong |= wrong_uses(folder, document)
     wrong |= _wrong_credentials(document)
     first, last = document["port"]["range"]
     if first > last:

@@ -13,6 +13,7 @@ from catalog.ipam import access, names
 from catalog.ipam.models import Endpoint
 from catalog.ipam.services import endpoints_of
 from catalog.offerings.operations import find_operation, playbooks_of
+from catalog.offerings.uses import residues_of
 from catalog.orders.models import Order
 from catalog.orders.states import OrderKind
 from catalog.placement.errors import NotPlaced
@@ -83,7 +84,7 @@ def assignment_of(order: Order, deadline: datetime) -> Assignment:
         "front": front,
         "name": binding.public.get("name", ""),
         "members": [
-            {"name": name, "address": str(each.address.address), "port": each.port} for name, each in endpoints.items()
+            {"name": each.name, "role": each.role, **_where(endpoints[each.name])} for each in members_of(order.plan)
         ],
     }
     if wanted is not None:
@@ -101,6 +102,8 @@ def assignment_of(order: Order, deadline: datetime) -> Assignment:
             "size": {name.lower(): amount for name, amount in member.amounts.items()},
             "access": {"allow_from": _allowed(member, usual, endpoints)},
         }
+        if residues := residues_of(instance.version.manifest, member.service):
+            own["residues"] = residues
         if leads and server:
             own["dns"] = server
         parts.append(_part(member, standing[member.name], common | own, alone=alone))
@@ -130,7 +133,7 @@ def assignment_of(order: Order, deadline: datetime) -> Assignment:
 
 def _common(order: Order, instance: ServiceInstance, credentials: dict[str, Any]) -> dict[str, Any]:
     """What every member reads."""
-    said: dict[str, Any] = {
+    return {
         "run": {
             "id": f"{order.pk}:{order.attempt}",
             "subject": str(order.pk),
@@ -147,9 +150,6 @@ def _common(order: Order, instance: ServiceInstance, credentials: dict[str, Any]
         "parameters": instance.parameters,
         "credentials": credentials,
     }
-    if residues := instance.version.manifest.get("residues"):
-        said["residues"] = residues
-    return said
 
 
 def _part(member: Member, host: Host, values: dict[str, Any], *, alone: bool) -> Part:

@@ -29,6 +29,7 @@ class Member:
     :param amounts: class → amount above 0.
     :param spread: how far from the other members of its role, and from those of ``apart_from``.
     :param together_with: a role whose member of the same number shares its host.
+    :param service: the offering it is one of, where the service is made of several; empty: its own.
     :param clients: whether those whom the service is for may connect to it; if not, only the other members may.
     """
 
@@ -40,6 +41,7 @@ class Member:
     spread: Spread = Spread.NONE
     apart_from: frozenset[str] = frozenset()
     together_with: str = ""
+    service: str = ""
     clients: bool = True
 
 
@@ -64,6 +66,7 @@ def members_of(plan: Plan) -> list[Member]:
             spread=Spread[role.get("spread", "none").upper()],
             apart_from=frozenset(role.get("apart_from", ())),
             together_with=role.get("together_with", ""),
+            service=role.get("service", ""),
             clients=role.get("clients", True),
         )
         for role in roles

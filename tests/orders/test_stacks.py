@@ -231,7 +231,7 @@ def test_every_member_reads_what_is_its_own(world: World) -> None:
     ]
     assert (assignment.front, assignment.values) == ("primary", assignment.parts[0].values)
     members = [
-        {"name": each.member, "address": each.address.address, "port": each.port}
+        {"name": each.member, "role": each.member.split("-")[0], "address": each.address.address, "port": each.port}
         for each in order.instance.endpoints.select_related("address").order_by("member")
     ]
     addresses = [str(host.address) for host in hosts]

@@ -104,7 +104,8 @@ class Stack:
             "front": self.front,
             "name": self.full_name,
             "members": [
-                {"name": each.name, "address": self.address(each.name), "port": each.port} for each in self.members
+                {"name": each.name, "role": each.role, "address": self.address(each.name), "port": each.port}
+                for each in self.members
             ],
             "member": {"name": member.name, "role": member.role, "number": member.number},
             "endpoint": leads | {"address": self.address(member.name), "port": member.port},

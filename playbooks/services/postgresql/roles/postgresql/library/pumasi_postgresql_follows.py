@@ -12,8 +12,13 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-TABLE = "pumasi_follows_%(unit)s"
-WRITE = 'DROP TABLE IF EXISTS "%(table)s"; CREATE TABLE "%(table)s" (word text); INSERT INTO "%(table)s" VALUES (\'%(word)s\');'
+WRITE = """DROP TABLE IF EXISTS "%(table)s";
+CREATE TABLE "%(table)s" (word text);
+INSERT INTO "%(table)s" VALUES ('%(word)s');
+"""
+READ = 'SELECT word FROM "%(table)s";\n'
+CHANGE = """INSERT INTO "%(table)s" VALUES ('changed');\n"""
+DROP = 'DROP TABLE "%(table)s";\n'
 
 
 def main():
@@ -45,21 +50,21 @@ def main():
             "PGPASSFILE": "/dev/null",
             "LC_ALL": "C",
         }
-        words = [client, "-X", "-A", "-t", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-c", statement]
-        rc, out, err = module.run_command(words, environ_update=environment)
+        words = [client, "-X", "-A", "-t", "-q", "-w", "-v", "ON_ERROR_STOP=1"]
+        rc, out, err = module.run_command(words, data=statement, environ_update=environment)
         return rc, out.strip(), err.strip()[-500:]
 
-    table = TABLE % given
     word = str(time.time_ns())
-    rc, _out, err = psql(given["primary"], WRITE % {"table": table, "word": word})
+    names = {"table": f"pumasi_follows_{given['unit']}", "word": word}
+    rc, _out, err = psql(given["primary"], WRITE % names)
     if rc != 0:
         module.exit_json(problem="write_failed", detail=err)
     until, seen, err = time.monotonic() + given["seconds"], "", ""
     while seen != word and time.monotonic() < until:
-        _rc, seen, err = psql(given["replica"], f'SELECT word FROM "{table}"')
+        _rc, seen, err = psql(given["replica"], READ % names)
     if seen == word:
-        rc, _out, refused = psql(given["replica"], f'INSERT INTO "{table}" VALUES (1)')
-    psql(given["primary"], f'DROP TABLE "{table}"')
+        rc, _out, refused = psql(given["replica"], CHANGE % names)
+    psql(given["primary"], DROP % names)
     if seen != word:
         module.exit_json(problem="not_followed", detail=err or "The row did not arrive.")
     if rc == 0 or "read-only transaction" not in refused:

@@ -82,7 +82,6 @@ def is_streaming(module, port):
 
 def main():
     leader = {
-        "name": {"type": "str", "required": True},
         "address": {"type": "str", "required": True},
         "port": {"type": "int", "required": True},
         "certificate": {"type": "str", "required": True},

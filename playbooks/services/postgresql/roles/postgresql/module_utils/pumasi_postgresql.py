@@ -1,4 +1,4 @@
-"""What is the same of a cluster that leads and of one that follows: where its parts are, what stands in them, how it is started."""
+"""What a cluster that leads and one that follows have in common: where its parts are, what stands in them, how it is started."""
 
 from __future__ import annotations
 
