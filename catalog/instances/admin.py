@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-from catalog.instances.models import InstanceEvent, ServiceBinding, ServiceInstance
+from catalog.instances.models import InstanceEvent, ServiceBinding, ServiceInstance, ServiceLink
 from catalog.tenancy.admin import PolicyAdmin
 from catalog.tenancy.lists import listed
 from catalog.tenancy.policy import Action
@@ -33,6 +33,17 @@ class ServiceBindingAdmin(PolicyAdmin):
     search_fields = ("instance__name", "instance__unit")
     quick = {"instance": ("name", "unit")}
     exclude = ("secret",)
+    ordering = ("-created_at",)
+
+
+@admin.register(ServiceLink)
+class ServiceLinkAdmin(PolicyAdmin):
+    """Which service uses which."""
+
+    list_display = ("consumer", "alias", "provider", "created_at")
+    list_select_related = ("consumer", "provider")
+    search_fields = ("consumer__name", "provider__name")
+    quick = {"consumer": ("name", "unit"), "provider": ("name", "unit")}
     ordering = ("-created_at",)
 
 

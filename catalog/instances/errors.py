@@ -32,3 +32,25 @@ class NotReady(DomainError):
 
     code = "instance-not-ready"
     title = _("The service is not ready. Its credentials can be shown while it is active.")
+
+
+class LinksNotTaken(InvalidInput):
+    code = "links-not-taken"
+    title = _("A service of this kind uses no others, or not so many. Leave some out.")
+
+
+class LinkInvalid(InvalidInput):
+    code = "link-invalid"
+    title = _("Name it with up to 30 of A–Z, 0–9 and _, starting with a letter.")
+
+
+class LinkUnknown(InvalidInput):
+    code = "link-unknown"
+    title = _("This project has no service of that name that could be used now.")
+
+
+class StillUsed(DomainError):
+    """Other services use this one."""
+
+    code = "still-used"
+    title = _("Other services use this one. Give them back first.")

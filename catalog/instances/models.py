@@ -93,6 +93,26 @@ class ServiceBinding(UUIDModel):
         return f"{self.instance_id} {self.id}"
 
 
+class ServiceLink(models.Model):
+    """One service uses another one of its project, which it knows by ``alias``. Stands as long as the row of its consumer."""
+
+    consumer = models.ForeignKey(ServiceInstance, on_delete=models.CASCADE, related_name="links")
+    provider = models.ForeignKey(ServiceInstance, on_delete=models.PROTECT, related_name="dependents")
+    alias = models.CharField(max_length=30)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("link between services")
+        verbose_name_plural = _("links between services")
+        constraints = [
+            models.UniqueConstraint(fields=("consumer", "alias"), name="servicelink_alias_once"),
+            models.CheckConstraint(condition=~Q(consumer=models.F("provider")), name="servicelink_to_another"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.consumer_id} {self.alias}"
+
+
 class InstanceEvent(AbstractEvent):
     """One thing that happened to an instance."""
 

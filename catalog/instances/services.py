@@ -160,6 +160,12 @@ def secret_of(binding: ServiceBinding) -> dict[str, str]:
     return found
 
 
+def secret_for_owner(binding: ServiceBinding) -> dict[str, str]:
+    """Those of the secrets that its clients need; what only the service's own members tell each other is left out."""
+    specs: Mapping[str, Any] = binding.instance.version.manifest["credentials"]
+    return {name: value for name, value in secret_of(binding).items() if not specs[name].get("internal")}
+
+
 def current_binding(instance: ServiceInstance) -> ServiceBinding | None:
     """The newest binding that was not revoked."""
     return instance.bindings.filter(revoked_at__isnull=True).order_by("-created_at").first()
@@ -200,6 +206,4 @@ def reveal(actor: Actor, instance: ServiceInstance, *, now: datetime) -> dict[st
             after={"binding": str(binding.pk)},
             now=now,
         )
-        internal = {name for name, spec in held.version.manifest["credentials"].items() if spec.get("internal")}
-        secrets = secret_of(binding)
-        return {**binding.public, **{name: value for name, value in secrets.items() if name not in internal}}
+        return {**binding.public, **secret_for_owner(binding)}

@@ -7,6 +7,7 @@ from datetime import datetime
 from ipaddress import ip_network
 from typing import Any
 
+from catalog.instances import links
 from catalog.instances import services as instances
 from catalog.instances.models import ServiceInstance
 from catalog.ipam import access, names
@@ -87,6 +88,9 @@ def assignment_of(order: Order, deadline: datetime) -> Assignment:
             {"name": each.name, "role": each.role, **_where(endpoints[each.name])} for each in members_of(order.plan)
         ],
     }
+    bindings, theirs = links.bindings_for(instance)
+    if bindings:
+        common["bindings"] = bindings
     if wanted is not None:
         common["operation"] = {"name": wanted.name, "parameters": order.parameters}
     usual = access.allowed(instance.allow_from, tenant=order.tenant, zone=zone)
@@ -126,7 +130,7 @@ def assignment_of(order: Order, deadline: datetime) -> Assignment:
         parts=tuple(parts),
         front=front,
         before=before,
-        secrets=(*secrets.values(), *((server["key"]["secret"],) if server else ())),
+        secrets=(*secrets.values(), *theirs, *((server["key"]["secret"],) if server else ())),
         deadline=deadline,
     )
 

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from catalog.approvals.rules import Facts
+from catalog.instances.links import links_of
 from catalog.offerings.models import Plan
 from catalog.orders.errors import IdempotencyKeyReused
 from catalog.orders.models import Order
@@ -40,8 +41,16 @@ def shown_to_approver(order: Order) -> str:
             "reason": order.reason,
             # Left out of the others, so that what waits for an approval stays what it was.
             **({"operation": order.operation} if order.operation else {}),
+            **_links(order),
         }
     )
+
+
+def _links(order: Order) -> dict[str, Any]:
+    if order.instance is None or order.kind != OrderKind.CREATE:
+        return {}
+    used = {link.alias: str(link.provider_id) for link in links_of(order.instance)}
+    return {"links": used} if used else {}
 
 
 def same_request(actor: Actor, key: str | None, request_hash: str) -> Order | None:

@@ -1,6 +1,6 @@
 """What people ask for. Every face calls these; the rules are here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,8 @@ from catalog.common.errors import Forbidden, NotFound
 from catalog.common.locks import lock_one
 from catalog.dispatch import services as dispatch
 from catalog.instances import services as instances
+from catalog.instances.errors import StillUsed
+from catalog.instances.links import connect, dependents
 from catalog.instances.models import ServiceInstance
 from catalog.instances.states import InstanceState
 from catalog.ipam import access
@@ -57,6 +59,7 @@ def place(
     wait_for_capacity: bool = False,
     data_class: str = DataClass.INTERNAL,
     allow_from: Sequence[str] = (),
+    links: Mapping[str, str] | None = None,
 ) -> Order:
     """Order a service. It is approved and claimed at once, or waits for an approval; either way its name is reserved.
 
@@ -64,16 +67,19 @@ def place(
     :param wait_for_capacity: stand in line when the pool is full or the zone closed, instead of being refused.
     :param data_class: the most protected data it will hold; it decides with the zone where it may stand.
     :param allow_from: networks whose clients may connect; none: those of the affiliate and of the zone.
+    :param links: alias → name of a service of the project that it uses; see :func:`catalog.instances.links.connect`.
     :raises ProjectUnknown, ProjectEnded, PlanUnavailable, ParametersInvalid, NameInvalid, NameTaken, ZoneUnknown, LeaseTooShort,
         LeaseTooLong, LeaseOutlivesProject, AccessInvalid, AccessOpenToAnyone, AccessUnknown, IdempotencyKeyReused,
-        IsolationTooWeak, QuotaExceeded, NothingToBorrow, NoCapacity, DataClassNotAllowed, ZoneRefused: nothing has changed.
+        IsolationTooWeak, QuotaExceeded, NothingToBorrow, NoCapacity, DataClassNotAllowed, ZoneRefused, LinksNotTaken,
+        LinkInvalid, LinkUnknown: nothing has changed.
     """
     try:
         require(actor, Action.ORDER, project.tenant_id, project.pk)
     except NotFound as error:
         raise ProjectUnknown(fields={"project": ProjectUnknown.title}) from error
     asked = [str(project.pk), offering, plan, name, zone, lease_seconds, wait_for_capacity, data_class, *allow_from]
-    request_hash = digest({"create": asked, "parameters": parameters})
+    used = {"links": dict(links)} if links else {}
+    request_hash = digest({"create": asked, "parameters": parameters, **used})
     if earlier := same_request(actor, idempotency_key, request_hash):
         return earlier
     if (until := use_until(project)) is not None and until <= now:
@@ -89,6 +95,7 @@ def place(
                 actor, project=project, plan=wanted, name=name, parameters=values, data_class=data_class,
                 allow_from=clients, now=now,
             )  # fmt: skip
+            connect(actor, instance, links or {}, now=now)
             order = Order(
                 kind=OrderKind.CREATE,
                 tenant=project.tenant,
@@ -235,6 +242,7 @@ def give_back(
     :raises AlreadyGivingBack: a give-back is under way or done.
     :raises OrderUnderWay: it is still being built; cancel that order instead.
     :raises LegalHold: it is held.
+    :raises StillUsed: services that stand use it; the platform itself, at the end of a lease, asks nobody.
     """
     require(actor, Action.ORDER, instance.tenant_id, instance.project_id)
     request_hash = digest({"decommission": str(instance.pk)})
@@ -245,6 +253,8 @@ def give_back(
         if held.state in advance.GOING or turns.waiting_give_backs(held.pk).exists():
             raise AlreadyGivingBack()
         leases.refuse_if_held(held, now=now)
+        if not actor.is_system and (users := dependents(held)):
+            raise StillUsed(f"{StillUsed.title} ({', '.join(users)})", used_by=users)
         if held.state == InstanceState.PENDING or any(each.kind != OrderKind.OPERATE for each in ahead):
             raise OrderUnderWay()
         order = Order(

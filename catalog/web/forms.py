@@ -18,6 +18,7 @@ from django.utils.translation import ngettext_lazy
 from catalog.common.data import DataClass
 from catalog.common.errors import DomainError
 from catalog.common.words import span
+from catalog.instances.links import alias_of
 from catalog.leases.limits import Limits
 from catalog.pool.models import WorkerState, Zone
 from catalog.tenancy.models import Project
@@ -170,6 +171,7 @@ class OrderForm(ParametersForm):
     :param data_classes: kinds of data the plan may hold.
     :param networks: whose clients may connect where nothing is said.
     :param leases: lengths to choose from, in seconds, with their words; empty for the usual one.
+    :param services: names of those it may use.
     """
 
     elsewhere: ClassVar[Mapping[str, str]] = {"lease_seconds": "lease"}
@@ -210,6 +212,12 @@ class OrderForm(ParametersForm):
             attrs={"class": "form-control", "autocomplete": "off", "spellcheck": "false", "placeholder": "10.20.0.0/16"}
         ),
     )
+    links = forms.MultipleChoiceField(
+        label=_("Services it uses"),
+        help_text=_("Their credentials reach it as LOAN_DB_HOST, LOAN_DB_PASSWORD and so on, after the name of each."),
+        required=False,
+        widget=forms.CheckboxSelectMultiple(attrs={"class": "form-check-input"}),
+    )
     wait = forms.BooleanField(
         label=_("If the pool is full, wait in line"),
         help_text=_("Otherwise the order is refused and you know at once."),
@@ -227,6 +235,7 @@ class OrderForm(ParametersForm):
         leases: Iterable[tuple[str, Any]],
         data_classes: Iterable[str] = (DataClass.INTERNAL,),
         networks: Sequence[str] = (),
+        services: Sequence[str] = (),
         initial: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(data, schema=schema, initial=initial)
@@ -234,6 +243,10 @@ class OrderForm(ParametersForm):
         self._choose("zone", [("", _("Anywhere")), *((each.slug, _zone_label(each)) for each in zones)])
         self._choose("data_class", [(each, DataClass(each).label) for each in data_classes])
         self._choose("lease", list(leases))
+        if services:
+            self._choose("links", [(name, f"{name} ({alias_of(name)}_…)") for name in services])
+        else:
+            del self.fields["links"]
         self.fields["allow_from"].help_text = _(
             "Networks with commas between them. Empty: those of your affiliate and of the zone (%s)."
         ) % (", ".join(networks[:NETWORKS_SHOWN]) + (" …" if len(networks) > NETWORKS_SHOWN else ""))
@@ -246,7 +259,12 @@ class OrderForm(ParametersForm):
     @property
     def general(self) -> list[forms.BoundField]:
         """What every order is asked."""
-        return [self[name] for name in ("project", "name", "data_class", "zone", "lease", "allow_from", "wait")]
+        asked = ("project", "name", "data_class", "zone", "lease", "links", "allow_from", "wait")
+        return [self[name] for name in asked if name in self.fields]
+
+    def used(self) -> dict[str, str]:
+        """The services it uses: alias → name."""
+        return {alias_of(name): name for name in self.cleaned_data.get("links", ())}
 
     def clients(self) -> list[str]:
         """The networks that were named, one by one."""

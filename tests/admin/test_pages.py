@@ -19,7 +19,7 @@ from django.utils import translation
 from catalog.approvals.models import ApprovalRule, Decision, Delegation, FreezeWindow, Holiday, Request
 from catalog.audit.models import AuditEntry
 from catalog.common import clock
-from catalog.instances.models import ServiceBinding, ServiceInstance
+from catalog.instances.models import ServiceBinding, ServiceInstance, ServiceLink
 from catalog.ipam import networks
 from catalog.ipam.models import IPAddress, ZoneNetwork
 from catalog.leases.models import LeasePolicy
@@ -34,7 +34,7 @@ from catalog.quotas.models import Loan, Quota, Recall
 from catalog.tenancy.admin import MOST_COUNTED
 from catalog.tenancy.models import Membership, Project, Role, Tenant, User
 from tests.api.conftest import Caller, build, wanted
-from tests.factories import NOW, TESTER, HostFactory, PlanFactory, UserFactory
+from tests.factories import NOW, TESTER, HostFactory, InstanceFactory, PlanFactory, UserFactory
 from tests.ipam.test_networks import SECRET, SERVER
 
 MOST_QUERIES = 12
@@ -76,6 +76,8 @@ def data(developer: User, approver: User, loan: Project, zone_a: Any) -> Order:
         person=approver, delegate=developer, tenant=order.tenant, starts_at=NOW, ends_at=NOW, created_at=NOW
     )
     instance = ServiceInstance.objects.get()
+    user = InstanceFactory(project=loan, plan=order.plan, name="loan-app")
+    ServiceLink.objects.create(consumer=user, provider=instance, alias="DB", created_at=NOW)
     measure(NOW)
     reprice(NOW)
     recall = Recall.objects.create(

@@ -12,6 +12,8 @@ from catalog.api.serializers.orders import LONGEST, Event
 from catalog.api.serializers.texts import ProjectName
 from catalog.common import clock
 from catalog.common.data import DataClass
+from catalog.instances.links import dependents, links_of
+from catalog.instances.models import ServiceInstance
 from catalog.instances.states import InstanceState
 from catalog.leases.limits import extension_room
 from catalog.leases.models import Lease as LeaseRow
@@ -174,7 +176,15 @@ class InstanceDetail(Instance):
     allow_from = serializers.ListField(
         child=serializers.CharField(), help_text=_("Empty: the affiliate's networks and the zone's.")
     )
+    links = serializers.SerializerMethodField(help_text=_("Services it uses: the word it knows one by, and its name."))
+    used_by = serializers.SerializerMethodField(help_text=_("Services that use this one; they are given back first."))
     outputs = FreeObject()
+
+    def get_links(self, instance: ServiceInstance) -> dict[str, str]:
+        return {link.alias: link.provider.name for link in links_of(instance)}
+
+    def get_used_by(self, instance: ServiceInstance) -> list[str]:
+        return dependents(instance)
 
 
 class Credentials(serializers.Serializer[Any]):

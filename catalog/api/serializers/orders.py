@@ -38,6 +38,13 @@ class PlaceOrder(Strict):
             "Networks whose clients may connect, such as 10.20.0.0/16; the affiliate's and the zone's when left out."
         ),
     )
+    links = serializers.DictField(
+        child=Text(max_length=40),
+        required=False,
+        help_text=_(
+            "Services of the project it uses: `DB` to the name of one. Their credentials reach it under that word."
+        ),
+    )
     lease_seconds = Whole(required=False, allow_null=True, min_value=1, max_value=LONGEST)
     data_class = serializers.ChoiceField(
         choices=DataClass.choices, required=False, default=DataClass.INTERNAL,

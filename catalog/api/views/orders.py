@@ -16,7 +16,7 @@ from catalog.api.pagination import Cursor
 from catalog.api.serializers import orders as shapes
 from catalog.common import clock
 from catalog.common.errors import InvalidInput, NotFound
-from catalog.instances.errors import NameInvalid, NameTaken
+from catalog.instances.errors import LinkInvalid, LinksNotTaken, LinkUnknown, NameInvalid, NameTaken
 from catalog.ipam.errors import AccessInvalid, AccessOpenToAnyone, AccessUnknown, NameResting, PortsExhausted
 from catalog.leases.errors import LeaseOutlivesProject, LeaseTooLong
 from catalog.offerings.errors import DataClassNotAllowed, ParameterForbidden, ParametersInvalid, PlanUnavailable
@@ -74,7 +74,7 @@ class Orders(Face):
             PlanUnavailable, ParametersInvalid, ParameterForbidden, NameInvalid, NameTaken, LeaseTooLong,
             LeaseOutlivesProject, AccessInvalid, AccessOpenToAnyone, AccessUnknown,
             errors.ProjectUnknown, errors.ProjectEnded, errors.ZoneUnknown,
-            DataClassNotAllowed, errors.IdempotencyKeyReused, *CLAIM_REFUSALS,
+            DataClassNotAllowed, LinksNotTaken, LinkInvalid, LinkUnknown, errors.IdempotencyKeyReused, *CLAIM_REFUSALS,
         ),
     }  # fmt: skip
 
@@ -103,6 +103,7 @@ class Orders(Face):
             parameters=wanted.get("parameters", {}),
             zone=wanted.get("zone"),
             allow_from=wanted.get("allow_from", ()),
+            links=wanted.get("links"),
             lease_seconds=wanted.get("lease_seconds"),
             wait_for_capacity=wanted["wait_for_capacity"],
             data_class=wanted["data_class"],

@@ -14,6 +14,7 @@ from catalog.approvals.rules import Deed
 from catalog.common import clock
 from catalog.common.errors import DomainError, Forbidden, NotFound
 from catalog.instances import connection
+from catalog.instances.links import dependents, links_of
 from catalog.instances.models import ServiceInstance
 from catalog.instances.services import READY, current_binding
 from catalog.instances.states import InstanceState
@@ -55,6 +56,8 @@ def _connection(request: PortalRequest, found: ServiceInstance) -> dict[str, Any
     return {
         "instance": found,
         "members": parts if found.plan.roles else [],
+        "links": links_of(found),
+        "used_by": dependents(found),
         "rows": [(credential(name), value) for name, value in public.items()],
         "snippets": connection.lines(found.version.manifest, public),
         "binding": binding,

@@ -13,6 +13,7 @@ from catalog.approvals.rules import Deed
 from catalog.common import clock
 from catalog.common.data import DataClass
 from catalog.common.errors import DomainError, Forbidden, NotFound
+from catalog.instances.links import most_links, usable
 from catalog.ipam.access import known_networks
 from catalog.leases.limits import limits_for
 from catalog.offerings import services as offerings
@@ -88,6 +89,13 @@ def _networks(project: Project | None, zones: list[Zone]) -> list[str]:
     return known_networks(project.tenant, zones) if project is not None else []
 
 
+def _services(request: PortalRequest, project: Project | None, plan: Plan) -> list[str]:
+    """What a service of this plan may be told to use."""
+    if project is None or not most_links(plan.version.manifest):
+        return []
+    return list(usable(request.actor, project).values_list("name", flat=True)[:50])
+
+
 def _quota(project: Project | None, plan: Plan) -> list[dict[str, Any]]:
     if project is None:
         return []
@@ -118,6 +126,7 @@ def order_form(request: PortalRequest, slug: str) -> HttpResponse:
     given: dict[str, Any] = {
         "schema": offerings.parameter_schema(plan), "projects": projects, "zones": zones,
         "leases": _lengths(project, plan), "data_classes": offerings.data_classes(plan), "networks": _networks(project, zones),
+        "services": _services(request, project, plan),
     }  # fmt: skip
     if request.method == "POST":
         form = OrderForm(request.POST, **given)
@@ -152,7 +161,8 @@ def _needs(request: PortalRequest, project: Project | None, plan: Plan) -> dict[
 
 def _typed(request: PortalRequest) -> dict[str, Any]:
     """What had been typed before another plan or project was chosen."""
-    return {name: value for name, value in request.GET.items() if name not in {"key", "plan", "csrfmiddlewaretoken"}}
+    typed = {name: value for name, value in request.GET.items() if name not in {"key", "plan", "csrfmiddlewaretoken"}}
+    return {**typed, "links": request.GET.getlist("links")}
 
 
 def _place(request: PortalRequest, form: OrderForm, plan: Plan) -> HttpResponse | None:
@@ -167,6 +177,7 @@ def _place(request: PortalRequest, form: OrderForm, plan: Plan) -> HttpResponse 
             parameters=form.values(),
             zone=chosen["zone"] or None,
             allow_from=form.clients(),
+            links=form.used(),
             lease_seconds=int(chosen["lease"]) if chosen["lease"] else None,
             idempotency_key=chosen["key"] or None,
             wait_for_capacity=chosen["wait"],
