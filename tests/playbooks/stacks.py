@@ -2,12 +2,15 @@
 
 import itertools
 import secrets
+import tempfile
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from catalog.offerings.folders import digest_of, files_of, packed, unpack
+from catalog.offerings.uses import with_used
 from flows.runner.events import Entry
 from flows.runner.run import Play, Result, Step, run
 from flows.runner.workspace import Login, Seat
@@ -16,6 +19,7 @@ from tests.playbooks.clients import Access, Client
 from tests.rack.driver import PLAYBOOKS, Rack
 from tests.rack.plays import MODULES
 
+FOLDERS = tempfile.TemporaryDirectory(prefix="offerings-")
 numbers = itertools.count(1)
 
 
@@ -31,6 +35,17 @@ class Member:
     unit: str = field(default_factory=lambda: "s" + "".join(secrets.choice(slices.ALPHABET) for _ in range(11)))
     port: int = field(default_factory=lambda: next(slices.ports))
     clients: bool = True
+    service: str = ""
+
+
+def folder_of(slug: str, place: Path) -> Path:
+    """The folder of an offering as the catalog keeps it, with the roles of those it uses."""
+    own = slices.OURS / slug
+    _whole, files = with_used(own, slices.manifest(slug), files_of(own))
+    folder = place / f"{slug}-{digest_of(files)[:16]}"
+    if not folder.is_dir():
+        unpack(packed(files), folder)
+    return folder
 
 
 @dataclass
@@ -62,8 +77,8 @@ class Stack:
                 name = role["name"] if role["count"] == 1 else f"{role['name']}-{number}"
                 size = {key.lower(): amount for key, amount in role["resources"].items()}
                 host = self.hosts[len(self.members)]
-                member = Member(name, role["name"], number, host, size, clients=role.get("clients", True))
-                self.members.append(member)
+                more = {"clients": role.get("clients", True), "service": role.get("service", "")}
+                self.members.append(Member(name, role["name"], number, host, size, **more))
         self.front = self.members[0].name
         given = slices.Slice(self.rack, self.hosts[0], self.slug, self.rack.state, parameters=self.parameters)
         self.credentials = given.credentials
@@ -113,7 +128,7 @@ class Stack:
             "plan": {"slug": self.plan, "topology": "slice"},
             "parameters": self.all_parameters,
             "credentials": self.credentials,
-            "residues": slices.manifest(self.slug)["residues"],
+            "residues": slices.manifest(member.service or self.slug)["residues"],
             "access": {"allow_from": usual + others},
             **({"dns": self.rack.dns()} if leads else {}),
         }  # fmt: skip
@@ -148,7 +163,7 @@ class Stack:
 
     def _playbook(self, step: str) -> Any:
         named = {each["name"]: each.get("playbook") for each in slices.manifest(self.slug)["operations"]}
-        own = slices.OURS / self.slug / (named.get(step) or f"{step}.yml")
+        own = folder_of(self.slug, Path(FOLDERS.name)) / (named.get(step) or f"{step}.yml")
         return own if own.exists() else PLAYBOOKS / "slices" / f"{step}.yml"
 
     def done(self, *steps: str) -> Result:

@@ -119,6 +119,7 @@ def main():
             "username": {"type": "str", "required": True},
             "password": {"type": "str", "required": True, "no_log": True},
             "backends": {"type": "str", "default": ""},
+            "own_host": {"type": "bool", "default": False},
             "balance": {"type": "str", "required": True},
             "health_check": {"type": "str", "required": True},
             "timeout": {"type": "int", "required": True},
@@ -135,7 +136,7 @@ def main():
     config, candidate, due = f"{folder}/haproxy.cfg", f"{folder}/haproxy.cfg.candidate", Path(f"{folder}/restart-due")
     places = {"certificate": f"{folder}/server.pem", "chroot": f"/var/lib/pumasi/{unit}"}
     try:
-        servers = backends(given["backends"], is_own)
+        servers = backends(given["backends"], (lambda _address: False) if given["own_host"] else is_own)
         text = configuration({**given, **places}, crypted(module, unit, given["password"]), servers)
     except Refused as refusal:
         module.fail_json(msg=str(refusal), code="value_refused")
