@@ -30,6 +30,8 @@ class Client:
     :param refusal: what it says of these, as a regular expression.
     :param data: a path that is there as long as the data is; ``{unit}`` in its name.
     :param comment: what shows the comment as JSON: a statement, or a file that begins with it.
+    :param memory_mb: what a slice of it has, in MB.
+    :param inner: a pattern of the loopback addresses and ports over which its own parts speak to each other.
     """
 
     command: Callable[[Access], tuple[list[str], dict[str, str]]]
@@ -42,13 +44,15 @@ class Client:
     data: str
     comment: str
     shown: str = "7"
+    memory_mb: int = 256
+    inner: str = ""
 
     def query(self, access: Access, statement: str) -> "subprocess.CompletedProcess[str]":
         """One statement, from this machine."""
         argv, environment = self.command(access)
         environment |= {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
         return subprocess.run(
-            argv, input=statement, env=environment, capture_output=True, text=True, timeout=20, check=False
+            argv, input=statement, env=environment, capture_output=True, text=True, timeout=60, check=False
         )
 
 
@@ -97,6 +101,26 @@ def _amqp_tools(access: Access) -> tuple[list[str], dict[str, str]]:
     return ["sh", "-euc", AMQP_TOOLS], {"PLACE": place, "URL": url}
 
 
+# Everything a browser would do for the admin, with the cookies of a session and then with a token of it.
+JUPYTERHUB = """
+kept=$(mktemp); readonly kept; trap 'rm -f "$kept"' EXIT
+ask() { curl -sSk --connect-timeout 5 -b "$kept" -c "$kept" -e "$URL/hub/home" "$@"; }
+printf 'username=%s&password=%s' "$USERNAME" "$PASSWORD" | ask --data @- "$URL/hub/login?next=%2Fhub%2Fhome" >/dev/null
+me="$URL/hub/api/users/$USERNAME" mine="$URL/user/$USERNAME"
+token=$(ask -X POST -H 'Content-Type: application/json' -d '{"expires_in": 600}' "$me/tokens" | jq -r .token)
+api() { ask -H "Authorization: token $token" -H 'Content-Type: application/json' "$@"; }
+server() { until api "$me" | jq -e '.servers[""].ready' >/dev/null; do api -X POST "$me/server" >/dev/null; sleep 1; done; }
+stranger() { : >"$kept"; token=wrong; }
+eval "$(cat)"
+"""
+
+
+def _jupyterhub(access: Access) -> tuple[list[str], dict[str, str]]:
+    host = f"[{access.address}]" if ":" in access.address else access.address
+    given = {"USERNAME": access.credentials["username"], "PASSWORD": access.credentials["password"]}
+    return ["sh", "-euc", JUPYTERHUB], {"URL": f"https://{host}:{access.port}", **given}
+
+
 _PAGE = "silent\nshow-error\ninsecure\nconnect-timeout = 5\n"
 
 CLIENTS = {
@@ -117,6 +141,29 @@ CLIENTS = {
         data="/var/lib/pumasi/{unit}",
         comment="/etc/pumasi/slices/{unit}/haproxy.cfg",
         shown="works.",
+    ),
+    "jupyterhub": Client(
+        _jupyterhub,
+        write="""server; api -X PUT -d '{"type": "file", "format": "text", "content": "7"}' $mine/api/contents/loans >/dev/null
+            api $mine/api/contents/loans | jq -r .content""",
+        read="server; api $mine/api/contents/loans | jq -r .content",
+        ping="api $URL/hub/api/ | jq -r .version",
+        pong="3.0.0",
+        forbidden=(
+            "server; api -f --path-as-is $mine/api/contents/../../../../../etc/passwd",
+            "server; api -f $mine/api/contents/%2e%2e%2f%2e%2e%2f%2e%2e%2f%2e%2e%2f%2e%2e%2fetc%2fpasswd",
+            'api -f -X PUT -d \'{"password": "a-password-of-mine"}\' $me/password',
+            "api -f -X POST $URL/hub/api/users/root%2F..%2Fx",
+            "api -f -X POST $URL/hub/api/users/Root",
+            "stranger; api -f $URL/hub/api/users",
+            "server; stranger; api -f $mine/api/kernels",
+            "server; stranger; api -f $mine/metrics",
+        ),
+        refusal="returned error: 40[034]",
+        data="/var/lib/pumasi/{unit}/hub/jupyterhub.sqlite",
+        comment="/etc/pumasi/slices/{unit}/nginx.conf",
+        memory_mb=2048,
+        inner=r"127\.\d+\.\d+\.1:8081",
     ),
     "mariadb": Client(
         _mariadb,

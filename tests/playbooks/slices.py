@@ -23,6 +23,8 @@ from tests.rack.plays import Played, play
 OURS = PLAYBOOKS / "services"
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 FIRST_PORT = 20100
+# Some services bring two hundred packages to a fresh host, and others of the tests may be at work beside them.
+SECONDS_OF_A_PLAY = 600
 ports = itertools.count(FIRST_PORT)
 workspaces = itertools.count()
 names = itertools.count(1)
@@ -120,7 +122,7 @@ class Slice:
             "run": {"id": f"{self.order}:{self.attempt}", "subject": self.order, "attempt": self.attempt},
             "instance": {"id": self.id, "name": self.name, "unit": self.unit, "tenant": self.tenant, "project": "loan"},
             "endpoint": names["endpoint"] | {"address": self.address, "port": self.port},
-            "size": {"vcpu": 1, "memory_mb": 256, "disk_gb": 1},
+            "size": {"vcpu": 1, "memory_mb": self.client.memory_mb, "disk_gb": 1},
             "plan": {"slug": "shared-small", "topology": "slice"},
             "parameters": parameters,
             "credentials": self.credentials,
@@ -133,7 +135,7 @@ class Slice:
         self.attempt += 1
         workspace = self.folder / str(next(workspaces))
         own = playbook(self.slug, name, self.services)
-        return play(self.rack, own, self.host, self.values(), workspace, verbosity=verbosity)
+        return play(self.rack, own, self.host, self.values(), workspace, seconds=SECONDS_OF_A_PLAY, verbosity=verbosity)
 
     def done(self, name: str, *, verbosity: int = 0) -> Played:
         """The same, for a playbook that has to succeed."""
@@ -153,13 +155,15 @@ class Slice:
         """One statement through the real client, from this machine, with the delivered credentials."""
         return self.client.query(Access(self.address, self.port, self.credentials), statement)
 
-    def abort(self, reached: Callable[[], bool], *, seconds: float = 90) -> None:
+    def abort(self, reached: Callable[[], bool], *, seconds: float = SECONDS_OF_A_PLAY) -> None:
         """Start the build and kill -9 its playbook the moment `reached` says so; the host gets no warning."""
         self.attempt += 1
         workspace = self.folder / str(next(workspaces))
         provision = playbook(self.slug, "provision", self.services)
         with ThreadPoolExecutor(max_workers=1) as threads:
-            ending = threads.submit(play, self.rack, provision, self.host, self.values(), workspace)
+            ending = threads.submit(
+                play, self.rack, provision, self.host, self.values(), workspace, seconds=SECONDS_OF_A_PLAY
+            )
             deadline = time.monotonic() + seconds
             while not reached():
                 assert not ending.done(), ending.result().text

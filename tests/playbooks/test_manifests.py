@@ -117,6 +117,12 @@ def test_the_defaults_are_valid_and_nothing_else_is_taken(slug: str) -> None:
 @pytest.mark.parametrize(
     ("slug", "name", "value"),
     [
+        ("jupyterhub", "memory_mb_per_user", 255),
+        ("jupyterhub", "memory_mb_per_user", 8193),
+        ("jupyterhub", "memory_mb_per_user", "1024"),
+        ("jupyterhub", "idle_minutes", 9),
+        ("jupyterhub", "idle_minutes", 10081),
+        ("jupyterhub", "comment", "two\nlines"),
         ("mariadb", "database", "mysql"),
         ("mariadb", "database", "information_schema"),
         ("mariadb", "database", "x`; DROP DATABASE appdb; --"),

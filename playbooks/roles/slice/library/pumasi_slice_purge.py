@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Take one slice off the host, whatever state its build stopped in; doing it again changes nothing.
 
-Ends what runs, then removes what the residue list names, the firewall table, the unix user, and the
+Ends what runs, then removes what the residue list names, the firewall table, its unix users, and the
 lines that name it in logs and in the old copies of the account files.
 The system journal cannot forget single lines: when it names the slice, its closed files go as a whole.
 Fails with `unit_invalid`, `residues_invalid`, `still_running` or `command_failed`.
@@ -69,16 +69,19 @@ def remove_paths(patterns):
     return removed
 
 
-def remove_account(module, unit):
-    """Remove the slice's own unix user and group, if the service made one."""
+def remove_accounts(module, unit):
+    """Remove the slice's own unix users and groups, if the service made any: those of its name, and of its name and a dash."""
     removed = []
-    for kind, lookup, tool in (("user", pwd.getpwnam, "userdel"), ("group", grp.getgrnam, "groupdel")):
-        try:
-            lookup(unit)
-        except KeyError:
-            continue
-        run(module, [f"/usr/sbin/{tool}", unit])
-        removed.append(f"{kind} {unit}")
+    for kind, tool in (("user", "userdel"), ("group", "groupdel")):
+        names = (
+            [entry.pw_name for entry in pwd.getpwall()]
+            if kind == "user"
+            else [entry.gr_name for entry in grp.getgrall()]
+        )
+        for name in sorted(names):
+            if name == unit or name.startswith(f"{unit}-"):
+                run(module, [f"/usr/sbin/{tool}", name])
+                removed.append(f"{kind} {name}")
     return removed
 
 
@@ -126,7 +129,7 @@ def main():
     removed += end_processes(module, unit)
     paths = remove_paths(residues.paths())
     removed += paths
-    removed += remove_account(module, unit)
+    removed += remove_accounts(module, unit)
     removed += ["firewall table"] if remove_firewall(module, unit) else []
     if paths:
         run(module, ["systemctl", "daemon-reload"])
