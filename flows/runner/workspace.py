@@ -8,6 +8,7 @@ import shutil
 import stat
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -78,14 +79,24 @@ class Workspace:
     :param run: ``<subject uuid>:<attempt>``.
     :param login: the host; None for a playbook that only runs on this machine.
     :param values: the document under ``pumasi``; user values in it are data and reach Ansible only through its file.
+    :param each: instead, names → a document for each: a playbook for ``localhost`` is then played for every one of them.
     """
 
-    def __init__(self, run: str, *, login: Login | None, values: dict[str, Any], ssh_key: Path) -> None:
+    def __init__(
+        self,
+        run: str,
+        *,
+        login: Login | None,
+        values: dict[str, Any],
+        ssh_key: Path,
+        each: Mapping[str, dict[str, Any]] | None = None,
+    ) -> None:
         if not _RUN.match(run):
             raise ValueError(f"a run is named <uuid>:<attempt>, not {run!r}")
         self.run = run
         self._login = login
         self._values = values
+        self._each = each or {}
         self._ssh_key = ssh_key
         self.owner = identity()
         self.path = Path()
@@ -156,12 +167,25 @@ class Workspace:
         for name in ("home", "tmp", "env"):
             (self.path / name).mkdir(mode=0o700)
         self._write(self.values_file, json.dumps(self._values, ensure_ascii=True))
+        # An extra variable would win over those of the single ones.
+        extra = {} if self._each else {"pumasi_values_file": str(self.values_file)}
         # ansible-runner's own way of handing this dict over puts it on the command line; it only ever holds our path.
-        self._write(self.path / "env" / "extravars", json.dumps({"pumasi_values_file": str(self.values_file)}))
+        self._write(self.path / "env" / "extravars", json.dumps(extra))
         # Ours, and empty: neither a file beside a playbook nor one of the machine may change how a run behaves.
         self._write(self.path / "ansible.cfg", "")
         self._write(self.path / "known_hosts", self._known_hosts())
-        self._write(self.inventory, json.dumps({"target": {"hosts": self._hosts()}}))
+        self._write(self.inventory, json.dumps({"target": {"hosts": self._hosts()}, **self._side_by_side()}))
+
+    def _side_by_side(self) -> dict[str, Any]:
+        """A group that bears the name of this machine: a playbook written for the one is played for each of its members."""
+        members = {}
+        for name, values in self._each.items():
+            if not _HOST.match(name):
+                raise BadTarget(f"name {name!r}")
+            path = self.path / f"values-{name}.json"
+            self._write(path, json.dumps(values, ensure_ascii=True))
+            members[name] = {"ansible_connection": "local", "pumasi_values_file": str(path)}
+        return {"localhost": {"hosts": members}} if members else {}
 
     def _hosts(self) -> dict[str, dict[str, Any]]:
         if self._login is None:
