@@ -1,5 +1,6 @@
 """The regular check through Prefect, our worker and Ansible: what fails is tainted, what cannot be seen is not."""
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -79,4 +80,10 @@ def test_a_service_that_stops_answering_is_tainted_and_active_again_when_it_answ
     assert (again["outcome"], again["state"], again["state_reason"]) == ("healthy", "active", "")
     assert len(again["letters"]) == 2
 
+    # Somebody looks into it: it stays what it is, and what was found is kept without its secrets.
+    looked = engine.scene("operate", order=order, operation="diagnostics")
+    assert settle(engine, looked["order"]) == "fulfilled", engine.log("worker")
+    assert engine.scene("health", order=order)["state"] == "active"
+    found = json.loads(engine.ask("SELECT content FROM orders_orderfinding")[0][0])["diagnosis"]
+    assert (found["unit"]["ActiveState"], bool(found["journal"])) == ("active", True)
     assert traces_of(engine, placed["secrets"]) == []
