@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "catalog.dispatch",
     "catalog.reclaim",
     "catalog.orders",
+    "catalog.health",
     "catalog.people",
     "catalog.api",
     "catalog.web",
@@ -251,6 +252,11 @@ HOST_CHECK_SECONDS = env_int("PUMASI_HOST_CHECK_SECONDS", 60, least=1)
 # What room is worth to placement is counted anew this often, over the whole pool.
 PRICES_SECONDS = env_int("PUMASI_PRICES_SECONDS", 300, least=5)
 SWEEP_SECONDS = env_int("PUMASI_SWEEP_SECONDS", 60, least=1)
+# Every active service is tried as a client this often; due ones are looked for this often.
+HEALTH_SECONDS = env_int("PUMASI_HEALTH_SECONDS", 900, least=10)
+HEALTH_LOOK_SECONDS = env_int("PUMASI_HEALTH_LOOK_SECONDS", 30, least=1)
+# So many failed checks in a row taint a service.
+HEALTH_FAILURES = env_int("PUMASI_HEALTH_FAILURES", 2, least=1)
 ORDER_ATTEMPTS = env_int("PUMASI_ORDER_ATTEMPTS", 3, least=1)
 WIPE_ATTEMPTS = env_int("PUMASI_WIPE_ATTEMPTS", 3, least=1)
 

@@ -55,6 +55,7 @@ def _deployments(zone: str) -> None:
         "reclaim": settings.RECLAIM_SECONDS,
         "host_check": settings.HOST_CHECK_SECONDS,
         "sweep": settings.SWEEP_SECONDS,
+        "health_check": settings.HEALTH_LOOK_SECONDS,
     }
     for name in FLOWS:
         deployment = RunnerDeployment.from_flow(

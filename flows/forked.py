@@ -44,13 +44,15 @@ from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, Proc
 import flows
 from catalog.common.clock import now
 from catalog.dispatch.selectors import sent_to
+from catalog.health import selectors as health
 from catalog.orders import sweeps
 
 PRELOAD = "flows.preload"
-FLOWS = ("provision", "operate", "decommission", "enrol", "wipe", "reclaim", "host_check", "sweep")
+FLOWS = ("provision", "operate", "decommission", "enrol", "wipe", "reclaim", "host_check", "sweep", "health_check")
 LOOKS: dict[str, Callable[[str, datetime], bool]] = {
     "flows.reclaim.reclaim": sweeps.anything_to_reclaim,
     "flows.sweep.sweep": lambda _zone, at: sweeps.anything_stuck(at),
+    "flows.health_check.health_check": health.anything_due,
 }
 """Entrypoint → whether its scheduled run would find something to do in a zone, by the rules of that run."""
 

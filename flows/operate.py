@@ -11,6 +11,7 @@ from prefect.client.schemas.objects import State
 from catalog.orders import fulfilment
 from catalog.orders.assignments import Assignment
 from catalog.pool.targets import Part
+from flows.runner.redact import Redactor
 from flows.runner.run import Status
 from flows.tasks.taking_down import steps
 from flows.tasks.work import GivenUp, Work, code_of, conduct, detail_of
@@ -26,7 +27,8 @@ def operate(order_id: UUID, attempt: int) -> State[Any]:
 def _operate(work: Work, order: Assignment) -> str:
     result = work.play(steps(order, *order.operation), order)
     if result.ok:
-        work.report(fulfilment.succeed_operate, outputs=result.outputs)
+        # A host's journal may repeat what a client sent it.
+        work.report(fulfilment.succeed_operate, outputs=Redactor(order.secrets).value(result.outputs))
         return "operated"
     code = code_of(result, failed="verify-failed" if result.step == "verify" else "operation-failed")
     if order.before is None or result.status is Status.UNREACHABLE:

@@ -16,7 +16,9 @@ import prefect.task_engine
 import flows.decommission
 import flows.enrol
 import flows.forked
+import flows.health_check
 import flows.host_check
+import flows.operate
 import flows.provision
 import flows.reclaim
 import flows.sweep

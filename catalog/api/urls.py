@@ -38,6 +38,7 @@ urlpatterns = [
     path(_V1 + "orders", orders.Orders.as_view(), name="orders"),
     path(_V1 + "orders/<uuid:order_id>", orders.Order.as_view(), name="order"),
     path(_V1 + "orders/<uuid:order_id>/events", follow.order_events, name="order-events"),
+    path(_V1 + "orders/<uuid:order_id>/finding", orders.OrderFinding.as_view(), name="order-finding"),
     path(_V1 + "orders/<uuid:order_id>/approve", approvals.ApproveOrder.as_view(), name="order-approve"),
     path(_V1 + "orders/<uuid:order_id>/reject", approvals.RejectOrder.as_view(), name="order-reject"),
     path(_V1 + "orders/<uuid:order_id>/cancel", orders.Cancel.as_view(), name="order-cancel"),

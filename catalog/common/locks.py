@@ -8,7 +8,7 @@ so no two transactions can wait for each other.
 1. orders.Order, and after it its approvals.Request   2. instances.ServiceInstance   3. quotas.Quota   4. pool.Host
 5. pool.Inventory (and after every Inventory: placement.Holding, then the lock of those that borrow, then quotas.Loan;
 quotas.Capacity and quotas.Memory only by whoever counts, who takes nothing else)
-6. ipam.IPAddress   7. leases.Lease   8. dispatch.Job   9. audit chain
+6. ipam.IPAddress   7. leases.Lease   8. dispatch.Job   9. health.Health   10. audit chain
 
 Who registers or retires networks takes a lock of its own, then one ipam.Vlan or ipam.Prefix, and nothing else.
 

@@ -144,7 +144,9 @@ def _wrong_operations(folder: Path, document: dict[str, Any]) -> dict[str, str]:
         if operation.playbook and not (folder / operation.playbook).is_file():
             wrong[f"{place}.playbook"] = _("There is no file %s beside the manifest.") % operation.playbook
         elif not operation.playbook and operation.name not in HOUSE:
-            wrong[f"{place}.playbook"] = _("Name its playbook: only stop, start and restart have one of the house.")
+            wrong[f"{place}.playbook"] = _(
+                "Name its playbook: only stop, start, restart and diagnostics have one of the house."
+            )
         if unknown := operation.plans - {plan["slug"] for plan in document["plans"]}:
             wrong[f"{place}.plans"] = _("There is no plan %s.") % ", ".join(sorted(unknown))
         wrong |= {f"{place}.{where}": what for where, what in _wrong_parameters(operation.parameters).items()}

@@ -10,7 +10,9 @@ STOP = "stop"
 START = "start"
 """The operations the platform itself orders: a lease in grace is stopped, one that is extended again is started."""
 ENDS_OF = {STOP: "stopped", START: "active"}
-HOUSE = frozenset({STOP, START, "restart", "decommission", "residue"})
+SAME = "same"
+"""Where an operation ends that only looks: the service stays in the state it is in, throughout."""
+HOUSE = frozenset({STOP, START, "restart", "diagnostics", "decommission", "residue"})
 """Steps that the house has a playbook for, which is the same for every service: ``playbooks/slices``."""
 
 NO_PARAMETERS: Schema = {"type": "object", "additionalProperties": False, "properties": {}}
@@ -25,7 +27,7 @@ class Operation:
     :param playbook: file name beside the manifest; empty: the house's own.
     :param verify: whether the service is tried as a client afterwards, as after a build.
     :param begins: states of an instance in which it may be ordered; one that is tainted always may.
-    :param ends: the state of an instance after it went well.
+    :param ends: the state of an instance after it went well, or ``SAME``.
     :param seconds: how long it usually takes.
     :param parameters: JSON Schema of what may be chosen; of one that ``sets``, see :func:`catalog.offerings.services.changeable`.
     :param sets: it changes parameters of the service itself, and puts the former ones back where that does not go well.
@@ -43,6 +45,11 @@ class Operation:
     parameters: Schema
     sets: bool
     plans: frozenset[str]
+
+    @property
+    def looks(self) -> bool:
+        """Whether it only looks: what it hands back belongs to its order, and the service is left as it is."""
+        return self.ends == SAME
 
 
 def operations_of(manifest: Mapping[str, Any], plan: str | None = None) -> list[Operation]:

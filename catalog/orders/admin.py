@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-from catalog.orders.models import Order, OrderEvent
+from catalog.orders.models import Order, OrderEvent, OrderFinding
 from catalog.tenancy.admin import PolicyAdmin
 from catalog.tenancy.lists import listed
 from catalog.tenancy.policy import Action
@@ -32,3 +32,16 @@ class OrderEventAdmin(PolicyAdmin):
     list_filter = (listed("kind", _("kind"), ("state", "placed", "waiting", "problem")),)
     list_select_related = ("order",)
     ordering = ("-id",)
+
+
+@admin.register(OrderFinding)
+class OrderFindingAdmin(PolicyAdmin):
+    """That something was found; what it was is read with the order, by those who may see that."""
+
+    list_display = ("order", "at")
+    list_select_related = ("order",)
+    search_fields = ("order__name",)
+    quick = {"order": ("name",)}
+    exclude = ("content",)
+    heavy = ("content",)
+    ordering = ("-at",)

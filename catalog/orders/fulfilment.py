@@ -21,7 +21,7 @@ from catalog.instances.models import ServiceInstance
 from catalog.instances.states import InstanceState
 from catalog.ipam import services as ipam
 from catalog.leases import services as leases
-from catalog.orders import claims, turns
+from catalog.orders import claims, findings, turns
 from catalog.orders.assignments import Assignment, assignment_of
 from catalog.orders.errors import CancelRequested
 from catalog.orders.models import Order, OrderEvent
@@ -67,7 +67,11 @@ def begin(order_id: uuid.UUID, attempt: int, flow_run_id: uuid.UUID | None, now:
             order.undoing = True
         if instance.state == InstanceState.PENDING:
             instances.move_instance(instance, InstanceState.PROVISIONING, actor=FLOW, now=now)
-        if order.kind == OrderKind.OPERATE and instance.state != InstanceState.UPDATING:
+        if (
+            order.kind == OrderKind.OPERATE
+            and instance.state != InstanceState.UPDATING
+            and not turns.operation_of(order).looks
+        ):
             said = {"operation": order.operation}
             instances.move_instance(instance, InstanceState.UPDATING, actor=FLOW, now=now, data=said)
         for host in lock_all(Host, _hosts_of(instance)):
@@ -141,6 +145,8 @@ def succeed_operate(order_id: uuid.UUID, attempt: int, *, outputs: dict[str, Any
             if operation.sets:
                 changes["parameters"] = {**instance.parameters, **order.parameters}
             instances.move_instance(instance, operation.ends, actor=FLOW, now=now, data=said, **changes)
+        elif turns.operation_of(order).looks:
+            findings.keep(order, outputs, now=now)
         end = OrderState.CANCELLED if order.state == OrderState.CANCELLING else OrderState.FULFILLED
         move_order(order, end, actor=FLOW, now=now, failure_code="", failure_detail="")
         turns.go_on(instance, actor=FLOW, now=now)

@@ -107,6 +107,21 @@ class Order(UUIDModel, Stateful):
         return f"{self.kind} {self.name} ({self.id})"
 
 
+class OrderFinding(models.Model):
+    """What an order handed back that only looked at its service. No secret is in it."""
+
+    order = models.OneToOneField(Order, on_delete=models.CASCADE, primary_key=True, related_name="finding")
+    at = models.DateTimeField()
+    content = models.JSONField()
+
+    class Meta:
+        verbose_name = _("finding")
+        verbose_name_plural = _("findings")
+
+    def __str__(self) -> str:
+        return str(self.order_id)
+
+
 class OrderEvent(AbstractEvent):
     """One thing that happened to an order: a change of state, a task of its playbook, a word of the platform."""
 

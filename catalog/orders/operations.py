@@ -45,7 +45,7 @@ def possible(instance: ServiceInstance, lease: Lease | None) -> list[Operation]:
         each
         for each in operations_of(instance.version.manifest, instance.plan.slug)
         if (instance.state == InstanceState.TAINTED or instance.state in each.begins)
-        and not (in_grace and each.ends != InstanceState.STOPPED)
+        and not (in_grace and each.ends == InstanceState.ACTIVE)
     ]
 
 
@@ -131,9 +131,7 @@ def _judged(instance: ServiceInstance, name: str, ahead: list[Order]) -> Operati
     if found not in possible(instance, lease):
         in_grace = lease is not None and lease.state == LeaseState.GRACE and instance.state in STANDING
         raise (
-            InGrace()
-            if in_grace and found.ends != InstanceState.STOPPED
-            else OperationNotPossible(state=instance.state)
+            InGrace() if in_grace and found.ends == InstanceState.ACTIVE else OperationNotPossible(state=instance.state)
         )
     return found
 

@@ -81,7 +81,7 @@ def order_to_decide(actor: Actor, order_id: uuid.UUID, *, now: datetime) -> Orde
 def instances_for(actor: Actor) -> QuerySet[ServiceInstance]:
     """The instances the actor may see, newest first, with what lists show of them."""
     query = ServiceInstance.objects.select_related(
-        "tenant", "project", "plan__offering", "version", "zone", "lease", "responsible"
+        "tenant", "project", "plan__offering", "version", "zone", "lease", "responsible", "health"
     )
     return scope(actor).rows(query)
 

@@ -34,6 +34,9 @@ NAMES = frozenset(
         gettext_noop("Restart the service"),
         gettext_noop("Start the service"),
         gettext_noop("Stop the service"),
+        gettext_noop("Look at the service"),
+        gettext_noop("Read the state of the service, its log and its use of the host"),
+        gettext_noop("Report what was read"),
     }
 )
 

@@ -17,6 +17,7 @@ urlpatterns = [
     path("orders/", orders.orders, name="orders"),
     path("orders/<uuid:order_id>/", orders.order, name="order"),
     path("orders/<uuid:order_id>/live/", orders.live, name="live"),
+    path("orders/<uuid:order_id>/finding/", orders.finding, name="finding"),
     path("orders/<uuid:order_id>/cancel/", orders.cancel, name="cancel"),
     path("orders/<uuid:order_id>/retry/", orders.retry, name="retry"),
     path("orders/<uuid:order_id>/approve/", approvals.decide, {"decision": "approve"}, name="approve"),

@@ -27,6 +27,7 @@ _OPERATIONS: Mapping[str, str | Promise] = {
     "start": _("Start"),
     "restart": _("Restart"),
     "configure": _("Change settings"),
+    "diagnostics": _("Collect diagnostics"),
 }
 _CREDENTIALS: Mapping[str, str | Promise] = {
     "name": _("Host name"),

@@ -49,6 +49,7 @@ class Watcher:
         self._said: deque[str] = deque(maxlen=20)
         self._enter()
         self.outputs: dict[str, Any] = {}
+        self.well: frozenset[str] = frozenset()
         self.failed_task: str | None = None
         self.failure: str | None = None
         self.unreachable = False
@@ -68,6 +69,10 @@ class Watcher:
             outputs = (data.get("artifact_data") or {}).get("pumasi_outputs")
             self.outputs = outputs if isinstance(outputs, dict) else {}
             self.unreachable = self.unreachable or bool(data.get("dark"))
+            self.well = frozenset(data.get("processed") or ()) - {
+                *(data.get("failures") or ()),
+                *(data.get("dark") or ()),
+            }
         elif kind in {"verbose", "error", "warning", "deprecated"}:
             said = _ANSI.sub("", event.get("stdout") or "").strip()
             if said:

@@ -31,6 +31,10 @@ _RUNNER_NAMES = (
 )  # fmt: skip
 
 
+# None waits for another, and one that hangs fails instead of holding up the end.
+_SIDE_BY_SIDE = {"ANSIBLE_STRATEGY": "free", "ANSIBLE_FORKS": "8", "ANSIBLE_TASK_TIMEOUT": "45"}
+
+
 class Status(StrEnum):
     OK = "ok"
     FAILED = "failed"
@@ -48,6 +52,7 @@ class Result:
     :param message: why, redacted; empty when all went well.
     :param outputs: what the playbooks handed back as ``pumasi_outputs``; empty unless the status is ok.
     :param seconds: wall time, removal of the workspace included.
+    :param well: hosts that came to the end without a failure; none of a run that did not come to its own end.
     """
 
     status: Status
@@ -56,6 +61,7 @@ class Result:
     message: str = ""
     outputs: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    well: frozenset[str] = frozenset()
 
     @property
     def ok(self) -> bool:
@@ -86,6 +92,8 @@ class Play:
     :param secrets: values that must show nowhere.
     :param deadline: the run is stopped then.
     :param modules: a directory in which packed modules are kept for the next run, see :mod:`flows.runner.modules`.
+    :param each: name → a document of its own, instead of ``values``: a playbook for this machine is played for each of them, side
+        by side in one start of Ansible. One that fails holds up none of the others.
     """
 
     run: str
@@ -97,6 +105,7 @@ class Play:
     deadline: datetime
     secrets: Iterable[str] = ()
     modules: Path | None = None
+    each: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def run(
@@ -119,7 +128,7 @@ def run(
     began = clock()
     redactor = Redactor(play.secrets)
     watcher = Watcher([step.name for step in play.steps], redactor, emit)
-    with Workspace(play.run, seats=play.seats, values=play.values, ssh_key=play.ssh_key) as workspace:
+    with Workspace(play.run, seats=play.seats, values=play.values, ssh_key=play.ssh_key, each=play.each) as workspace:
         process = _Process(_configuration(play, workspace), watcher)
         try:
             stopped = process.wait(stop, lambda: clock() - began >= left.total_seconds())
@@ -189,6 +198,8 @@ def _configuration(play: Play, workspace: Workspace) -> RunnerConfig:
     # ansible-runner starts from a copy of our own environment, with every secret in it.
     given = workspace.environment(play.roles)
     configuration.env = {**{name: configuration.env[name] for name in _RUNNER_NAMES}, **given}
+    if play.each:
+        configuration.env.update(_SIDE_BY_SIDE)
     if play.modules is not None:
         theirs = configuration.env["ANSIBLE_CALLBACK_PLUGINS"]
         sources = sorted({step.playbook.parent for step in play.steps})
@@ -203,7 +214,7 @@ def _result(process: _Process, watcher: Watcher, stopped: Status | None, seconds
         reason = "The run was cancelled." if stopped is Status.CANCELLED else "The deadline passed."
         return Result(stopped, watcher.step, task=watcher.current_task, message=reason, seconds=seconds)
     if process.rc == 0:
-        return Result(Status.OK, watcher.step, outputs=watcher.outputs, seconds=seconds)
+        return Result(Status.OK, watcher.step, outputs=watcher.outputs, seconds=seconds, well=watcher.well)
     status = Status.UNREACHABLE if watcher.unreachable else Status.FAILED
     message = watcher.failure or watcher.last_words() or "Ansible ended without saying why."
-    return Result(status, watcher.step, task=watcher.failed_task, message=message, seconds=seconds)
+    return Result(status, watcher.step, task=watcher.failed_task, message=message, seconds=seconds, well=watcher.well)

@@ -99,10 +99,19 @@ class Workspace:
     :param run: ``<subject uuid>:<attempt>``.
     :param seats: the hosts; none for a playbook that only runs on this machine.
     :param values: the document under ``pumasi``; user values in it are data and reach Ansible only through its file.
+    :param each: instead, names → a document for each: a playbook for ``localhost`` is then played for every one of them.
     :raises BadTarget: two seats have the same name.
     """
 
-    def __init__(self, run: str, *, seats: Sequence[Seat], values: Mapping[str, Any], ssh_key: Path) -> None:
+    def __init__(
+        self,
+        run: str,
+        *,
+        seats: Sequence[Seat],
+        values: Mapping[str, Any],
+        ssh_key: Path,
+        each: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
         if not _RUN.match(run):
             raise ValueError(f"a run is named <uuid>:<attempt>, not {run!r}")
         if len({seat.login.name for seat in seats}) < len(seats):
@@ -110,6 +119,7 @@ class Workspace:
         self.run = run
         self._seats = tuple(seats)
         self._values = values
+        self._each = each or {}
         self._ssh_key = ssh_key
         self.owner = identity()
         self.path = Path()
@@ -185,6 +195,17 @@ class Workspace:
         self._write(self.path / "known_hosts", "".join(sorted({_known_host(seat.login) for seat in self._seats})))
         self._write(self.inventory, json.dumps(self._inventory()))
 
+    def _side_by_side(self) -> dict[str, Any]:
+        """A group that bears the name of this machine: a playbook written for the one is played for each of its members."""
+        members = {}
+        for name, values in self._each.items():
+            if not _HOST.match(name):
+                raise BadTarget(f"name {name!r}")
+            path = self.path / f"values-{name}.json"
+            self._write(path, json.dumps(values, ensure_ascii=True))
+            members[name] = {"ansible_connection": "local", "pumasi_values_file": str(path)}
+        return {"localhost": {"hosts": members}} if members else {}
+
     def _inventory(self) -> dict[str, Any]:
         """All seats in ``target``, and each in its groups. What is said for ``all`` holds for this machine too."""
         hosts = {seat.login.name: self._variables(number, seat) for number, seat in enumerate(self._seats)}
@@ -192,7 +213,8 @@ class Workspace:
         for seat in self._seats:
             for group in seat.groups:
                 groups.setdefault(group, {"hosts": {}})["hosts"][seat.login.name] = {}
-        return {"all": {"vars": {"pumasi_values_file": str(self.values_file)}, "children": groups}}
+        children = groups | self._side_by_side()
+        return {"all": {"vars": {"pumasi_values_file": str(self.values_file)}, "children": children}}
 
     def _variables(self, number: int, seat: Seat) -> dict[str, Any]:
         socket = self.path / f"cm{number}"

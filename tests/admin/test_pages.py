@@ -19,13 +19,14 @@ from django.utils import translation
 from catalog.approvals.models import ApprovalRule, Decision, Delegation, FreezeWindow, Holiday, Request
 from catalog.audit.models import AuditEntry
 from catalog.common import clock
+from catalog.health.models import Health
 from catalog.instances.models import ServiceBinding, ServiceInstance, ServiceLink
 from catalog.ipam import networks
 from catalog.ipam.models import IPAddress, ZoneNetwork
 from catalog.leases.models import LeasePolicy
 from catalog.mail.services import write
 from catalog.offerings.models import Offering, OfferingFolder, Plan
-from catalog.orders.models import Order
+from catalog.orders.models import Order, OrderFinding
 from catalog.placement.market import reprice
 from catalog.placement.models import Allocation
 from catalog.pool.models import Host, Inventory
@@ -89,6 +90,8 @@ def data(developer: User, approver: User, loan: Project, zone_a: Any) -> Order:
     )  # fmt: skip
     LeasePolicy.objects.create(most_extensions=12)
     write(developer, subject="News", body="Text.", subject_type="test", subject_id="1", now=NOW)
+    Health.objects.create(instance=instance, next_at=NOW)
+    OrderFinding.objects.create(order=order, at=NOW, content={"diagnosis": {}})
     lease = instance.lease
     lease.events.create(seq=1000, at=NOW, kind="note", actor="x")
     return order

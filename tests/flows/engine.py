@@ -51,6 +51,7 @@ class Engine:
             "PUMASI_RECLAIM_SECONDS": "86400",
             "PUMASI_HOST_CHECK_SECONDS": "86400",
             "PUMASI_SWEEP_SECONDS": "86400",
+            "PUMASI_HEALTH_LOOK_SECONDS": "86400",
             **(environment or {}),
         }
         self._started: list[subprocess.Popen[bytes]] = []

@@ -17,8 +17,11 @@ django.setup()
 
 from catalog.common.clock import now  # noqa: E402  # Django must be set up before
 from catalog.dispatch.services import relay  # noqa: E402
+from catalog.health import selectors  # noqa: E402
+from catalog.health.models import Health  # noqa: E402
 from catalog.instances.services import current_binding, secret_of  # noqa: E402
 from catalog.leases.models import Lease  # noqa: E402
+from catalog.mail.models import Mail  # noqa: E402
 from catalog.offerings.services import load_manifests  # noqa: E402
 from catalog.orders import operations, recovery, services, silence, waiting  # noqa: E402
 from catalog.orders.models import Order  # noqa: E402
@@ -151,9 +154,46 @@ def look(order: str | None = None) -> dict[str, Any]:
     }
 
 
+def check_health(order: str) -> dict[str, Any]:
+    """The health of what the order built is due to be checked; answers with how often it was, and what people are shown."""
+    services_due = Health.objects.filter(instance__orders=uuid.UUID(order), taken=None)
+    services_due.update(next_at=now())
+    return health(order)
+
+
+def health(order: str) -> dict[str, Any]:
+    """What people are shown of the health of what the order built."""
+    instance = Order.objects.select_related("instance__zone", "instance__version").get(pk=uuid.UUID(order)).instance
+    assert instance is not None
+    shown, spells = selectors.shown(instance), selectors.history(instance)
+    return {
+        "checks": sum(spell.checks for spell in spells),
+        "outcome": shown.outcome if shown else "",
+        "reason": shown.reason if shown else "",
+        "unknown": shown.unknown_reason if shown else "",
+        "state": instance.state,
+        "state_reason": instance.state_reason,
+        "letters": list(Mail.objects.filter(subject_id=str(instance.pk)).values_list("subject", flat=True)),
+    }
+
+
 SCENES = {
     scene.__name__: scene
-    for scene in (found, add_host, order, cancel, give_back, operate, end_lease, extend, overdue, repair, look)
+    for scene in (
+        found,
+        add_host,
+        order,
+        cancel,
+        give_back,
+        operate,
+        end_lease,
+        extend,
+        overdue,
+        repair,
+        look,
+        check_health,
+        health,
+    )
 }
 
 if __name__ == "__main__":

@@ -90,6 +90,7 @@ def test_flows_take_ids_and_nothing_else() -> None:
         "reclaim": ["zone"],
         "host_check": ["zone"],
         "sweep": ["zone"],
+        "health_check": ["zone"],
     }
 
 

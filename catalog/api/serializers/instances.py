@@ -12,6 +12,8 @@ from catalog.api.serializers.orders import LONGEST, Event
 from catalog.api.serializers.texts import ProjectName
 from catalog.common import clock
 from catalog.common.data import DataClass
+from catalog.health import selectors as health
+from catalog.health.models import Outcome
 from catalog.instances.links import dependents, links_of
 from catalog.instances.models import ServiceInstance
 from catalog.instances.states import InstanceState
@@ -143,6 +145,30 @@ class Endpoint(serializers.Serializer[Any]):
     member = serializers.CharField(help_text=_("Which part of the service answers there."))
 
 
+class Health(serializers.Serializer[Any]):
+    """What the regular check of the service saw last. The last result stays while it cannot be checked."""
+
+    outcome = serializers.ChoiceField(
+        choices=[Outcome.HEALTHY.value, Outcome.FAILED.value, ""], help_text=_("Empty: there was no check yet.")
+    )
+    checked_at = serializers.DateTimeField(allow_null=True)
+    failures = serializers.IntegerField(help_text=_("How many checks in a row have failed."))
+    reason = serializers.CharField(help_text=_("Why the last check failed."))
+    unknown_since = serializers.DateTimeField(allow_null=True)
+    unknown_reason = serializers.CharField(help_text=_("Why it cannot be checked at the moment; empty where it can."))
+    next_at = serializers.DateTimeField(allow_null=True)
+
+
+class Spell(serializers.Serializer[Any]):
+    """A stretch of checks that came to the same."""
+
+    outcome = serializers.ChoiceField(choices=Outcome.choices)
+    since = serializers.DateTimeField()
+    until = serializers.DateTimeField()
+    checks = serializers.IntegerField()
+    reason = serializers.CharField()
+
+
 class Instance(serializers.Serializer[Any]):
     """A service."""
 
@@ -163,9 +189,15 @@ class Instance(serializers.Serializer[Any]):
     )
     endpoints = Endpoint(many=True)
     lease = Lease(allow_null=True, default=None)
+    health = serializers.SerializerMethodField(help_text=_("Null: it is not checked as it is now."))
     created_at = serializers.DateTimeField()
     active_at = serializers.DateTimeField(allow_null=True)
     decommissioned_at = serializers.DateTimeField(allow_null=True)
+
+    @extend_schema_field(Health(allow_null=True))
+    def get_health(self, instance: ServiceInstance) -> Any:
+        found = health.shown(instance)
+        return Health(found).data if found else None
 
 
 class InstanceDetail(Instance):
@@ -179,6 +211,11 @@ class InstanceDetail(Instance):
     links = serializers.SerializerMethodField(help_text=_("Services it uses: the word it knows one by, and its name."))
     used_by = serializers.SerializerMethodField(help_text=_("Services that use this one; they are given back first."))
     outputs = FreeObject()
+    health_history = serializers.SerializerMethodField(help_text=_("The newest last; old ones are forgotten."))
+
+    @extend_schema_field(Spell(many=True))
+    def get_health_history(self, instance: ServiceInstance) -> Any:
+        return Spell(health.history(instance), many=True).data
 
     def get_links(self, instance: ServiceInstance) -> dict[str, str]:
         return {link.alias: link.provider.name for link in links_of(instance)}

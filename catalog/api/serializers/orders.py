@@ -184,6 +184,13 @@ class OrderDetail(Order):
         return None if said is None else InLine(said).data
 
 
+class Finding(serializers.Serializer[Any]):
+    """What an order found that only looked at its service. The last few of each service are kept."""
+
+    at = serializers.DateTimeField()
+    content = FreeObject()
+
+
 class DecisionTaken(serializers.Serializer[Any]):
     """A request for approval, and the order it is about."""
 

@@ -20,7 +20,7 @@ from catalog.instances.errors import LinkInvalid, LinksNotTaken, LinkUnknown, Na
 from catalog.ipam.errors import AccessInvalid, AccessOpenToAnyone, AccessUnknown, NameResting, PortsExhausted
 from catalog.leases.errors import LeaseOutlivesProject, LeaseTooLong
 from catalog.offerings.errors import DataClassNotAllowed, ParameterForbidden, ParametersInvalid, PlanUnavailable
-from catalog.orders import errors, selectors, services
+from catalog.orders import errors, findings, selectors, services
 from catalog.orders.models import Order as OrderRow
 from catalog.orders.transitions import ENDS
 from catalog.placement.errors import IsolationTooWeak, NoCapacity
@@ -142,6 +142,19 @@ class OrderEvents(Face):
             "ended": order.state in ENDS and not events,
         }
         return Response(shapes.Events(shown).data)
+
+
+class OrderFinding(Face):
+    """What was found."""
+
+    @extend_schema(responses=shapes.Finding)
+    def get(self, request: Request, order_id: uuid.UUID) -> Response:
+        """What an order found that only looked at its service, such as its diagnostics."""
+        self.query(Nothing)
+        order = selectors.order_for(self.actor, order_id)
+        found = findings.finding_of(order)
+        self.looked("finding", order)
+        return Response(shapes.Finding(found).data)
 
 
 class Cancel(Face):

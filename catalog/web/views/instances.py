@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from catalog.approvals.rules import Deed
 from catalog.common import clock
 from catalog.common.errors import DomainError, Forbidden, NotFound
+from catalog.health import selectors as health
 from catalog.instances import connection
 from catalog.instances.links import dependents, links_of
 from catalog.instances.models import ServiceInstance
@@ -103,6 +104,8 @@ def _page(request: PortalRequest, found: ServiceInstance, **more: Any) -> HttpRe
         operation_key=str(uuid.uuid4()),
         history=history,
         building=building,
+        health=health.shown(found),
+        spells=health.history(found)[:-9:-1],
         **{**_connection(request, found), **more},
     )
 

@@ -22,7 +22,7 @@ from catalog.web.pages import UNPROCESSABLE, PortalRequest, looked, portal, sent
 from catalog.web.requests import in_advance
 from catalog.web.words import of_both
 
-_ICONS = {"stop": "ban", "start": "bolt", "restart": "refresh"}
+_ICONS = {"stop": "ban", "start": "bolt", "restart": "refresh", "diagnostics": "list-details"}
 
 
 def buttons(found: ServiceInstance, lease: Lease | None) -> list[dict[str, Any]]:
@@ -34,7 +34,7 @@ def buttons(found: ServiceInstance, lease: Lease | None) -> list[dict[str, Any]]
             "about": of_both(each.about),
             "icon": _ICONS.get(each.name, "settings"),
             "has_form": bool(operations.asked_for(found, each)["properties"]),
-            "sure": f"{of_both(each.title)}? {of_both(each.about)}" if each.ends != InstanceState.ACTIVE else "",
+            "sure": f"{of_both(each.title)}? {of_both(each.about)}" if each.ends == InstanceState.STOPPED else "",
         }
         for each in operations.possible(found, lease)
     ]

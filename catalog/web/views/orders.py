@@ -3,7 +3,7 @@
 import uuid
 from typing import Any
 
-from django.http import HttpResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 from catalog.common import clock
 from catalog.common.errors import NotFound
 from catalog.offerings.operations import find_operation
-from catalog.orders import selectors, services, waiting
+from catalog.orders import findings, selectors, services, waiting
 from catalog.orders.models import Order, OrderEvent
 from catalog.orders.states import CANCELLABLE, OrderKind, OrderState
 from catalog.orders.transitions import ENDS
@@ -20,6 +20,7 @@ from catalog.placement.words import why_here_said
 from catalog.tenancy.policy import Action, can
 from catalog.web import progress
 from catalog.web.badges import UNDER_WAY
+from catalog.web.findings import sections
 from catalog.web.pages import PortalRequest, attempt, looked, looked_at_list, portal, show, window
 from catalog.web.requests import in_words
 from catalog.web.words import of_both
@@ -72,6 +73,7 @@ def _view(request: PortalRequest, order: Order, events: list[OrderEvent]) -> dic
         "last": last,
         "over": _over(order) and last >= order.seq,
         "may_cancel": orders_here and cancellable,
+        "has_finding": order.kind == OrderKind.OPERATE and findings.has_finding(order),
         "may_retry": orders_here
         and (order.state == OrderState.FAILED_DIRTY or (order.state == OrderState.FAILED and order.kind in RETRIED)),
         "may_decide": order.state == OrderState.PENDING_APPROVAL
@@ -99,6 +101,21 @@ def order(request: PortalRequest, order_id: uuid.UUID) -> HttpResponse:
         approval=asked and in_words(asked, now=clock.now()),
         **shown,
     )
+
+
+@require_safe
+@portal
+def finding(request: PortalRequest, order_id: uuid.UUID) -> HttpResponse:
+    """What an order found that only looked at its service: to be read, or with ``?as=file`` to be kept."""
+    order = selectors.order_for(request.actor, order_id)
+    found = findings.finding_of(order)
+    looked(request, "finding", order)
+    if request.GET.get("as") != "file":
+        parts = sections(found.content)
+        return show(request, "finding.html", "orders", order=order, finding=found, parts=parts)
+    answer = JsonResponse(found.content, json_dumps_params={"ensure_ascii": False, "indent": 2})
+    answer["Content-Disposition"] = f'attachment; filename="{order.name}-{found.at:%Y%m%d-%H%M%S}.json"'
+    return answer
 
 
 def parameters(found: Order) -> list[tuple[str, object]]:

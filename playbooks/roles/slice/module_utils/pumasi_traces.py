@@ -59,10 +59,14 @@ def processes_naming(words, uid=None):
         if not command:
             continue
         try:
-            folder = bytes((entry / "cwd").readlink())
             owner = entry.stat().st_uid
         except OSError:
             continue
+        try:
+            folder = bytes((entry / "cwd").readlink())
+        except OSError:
+            # Not even root may ask that everywhere; what else it shows still counts.
+            folder = b""
         traces = (command, folder, read_bytes(entry / "cgroup"), read_bytes(entry / "environ"))
         if owner == uid or any(wanted.search(trace) for trace in traces):
             what = command.decode(errors="replace")[:120]

@@ -31,6 +31,8 @@ OK, EOF, ERROR, NULL = 0x00, 0xFE, 0xFF, 0xFB
 REFUSALS = (1045, 3159)
 
 TABLE = "pumasi_verify_%s"
+# Another try may be under way; whose session has ended holds no lock.
+MINE = "SELECT GET_LOCK('%s', 20)"
 MAKE = ("DROP TABLE IF EXISTS %s", "CREATE TABLE %s (word varchar(10) NOT NULL)", "INSERT INTO %s VALUES ('pumasi')")
 READ = "SELECT word FROM %s"
 REMOVE = ("DELETE FROM %s", "DROP TABLE %s")
@@ -193,6 +195,7 @@ def write_and_read(given, context):
     table = TABLE % given["unit"]
     try:
         with Session(given, given["password"], context) as session:
+            session.query(MINE % table)
             for statement in MAKE:
                 session.query(statement % table)
             rows = session.query(READ % table)

@@ -12,14 +12,15 @@ import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 
+# In one transaction: another try that is under way waits for its end, and one that is killed leaves nothing.
 SCRIPT = """\\set ON_ERROR_STOP on
 BEGIN;
 CREATE TABLE "pumasi_verify_%(unit)s" (word text NOT NULL);
 INSERT INTO "pumasi_verify_%(unit)s" VALUES ('pumasi');
-COMMIT;
 SELECT word FROM "pumasi_verify_%(unit)s";
 DELETE FROM "pumasi_verify_%(unit)s";
 DROP TABLE "pumasi_verify_%(unit)s";
+COMMIT;
 """
 CLEAR = 'DROP TABLE IF EXISTS "pumasi_verify_%(unit)s";\n'
 

@@ -8,6 +8,7 @@ Runs where the client is (the controller). Returns `problem`: "" or one of `clie
 
 from __future__ import annotations
 
+import secrets
 import shutil
 
 from ansible.module_utils.basic import AnsibleModule
@@ -38,8 +39,9 @@ def main():
         rc, out, err = module.run_command(argv, data=commands, environ_update=environment)
         return rc, out.split("\n"), (err or out).strip()[-500:]
 
-    key = f"pumasi:verify:{given['unit']}"
-    rc, answers, said = redis(f"SET {key} pumasi\nGET {key}\nDEL {key}\n", given["password"])
+    # Another try may be under way, and one that is killed leaves nothing for long.
+    key = f"pumasi:verify:{secrets.token_hex(8)}"
+    rc, answers, said = redis(f"SET {key} pumasi EX 60\nGET {key}\nDEL {key}\n", given["password"])
     if "Could not connect" in said or rc == 124:
         module.exit_json(problem="unreachable", detail=said)
     if answers[:3] != ["OK", "pumasi", "1"]:
