@@ -37,7 +37,8 @@ S = OrderState
 
 # An approved order that a freeze keeps stays approved, with its claim; one that got room during a freeze goes back to that.
 # A give-back cannot be cancelled once dispatched: the table allows it for the kinds that can be undone, the service refuses it
-# for decommission. failed leaves by a retry; failed_dirty by a retry, or when a wipe of its host proves that all is gone.
+# for decommission. Dispatched follows dispatched where a run died before it began.
+# failed leaves by a retry; failed_dirty by a retry, or when a wipe of its host proves that all is gone.
 ORDER = StateTable(
     name="order",
     moves={
@@ -46,7 +47,7 @@ ORDER = StateTable(
         S.PENDING_APPROVAL: frozenset({S.APPROVED, S.REJECTED, S.EXPIRED, S.CANCELLED}),
         S.APPROVED: frozenset({S.WAITING_CAPACITY, S.DISPATCHED, S.CANCELLED, S.FAILED}),
         S.WAITING_CAPACITY: frozenset({S.APPROVED, S.DISPATCHED, S.CANCELLED, S.EXPIRED}),
-        S.DISPATCHED: frozenset({S.RUNNING, S.CANCELLING, S.FAILED, S.FAILED_DIRTY}),
+        S.DISPATCHED: frozenset({S.DISPATCHED, S.RUNNING, S.CANCELLING, S.FAILED, S.FAILED_DIRTY}),
         S.RUNNING: frozenset({S.DISPATCHED, S.FULFILLED, S.CANCELLING, S.FAILED, S.FAILED_DIRTY}),
         S.CANCELLING: frozenset({S.CANCELLED, S.FAILED_DIRTY}),
         S.FULFILLED: frozenset(),

@@ -210,3 +210,13 @@ def test_room_that_comes_free_goes_to_those_who_wait_in_their_order(db: None) ->
     states = [Order.objects.get(pk=order.pk).state for order in waiting]
     assert states == [OrderState.DISPATCHED, OrderState.DISPATCHED, OrderState.WAITING_CAPACITY]
     assert first.state == OrderState.FULFILLED
+
+
+def test_a_run_that_died_before_it_began_is_followed_by_the_next_attempt(world: World) -> None:
+    order = world.place()
+    Job.objects.filter(subject_id=order.pk).update(state=JobState.SENT, sent_at=world.now)
+    report = recovery.reconcile(world.later(seconds=settings.PICKUP_SECONDS + 1))
+    order.refresh_from_db()
+    assert (report.counts, order.state, order.attempt) == ({"lost": 1}, OrderState.DISPATCHED, 2)
+    world.begin(order)
+    assert recovery.reconcile(world.now).counts == {}
