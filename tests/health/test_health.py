@@ -16,6 +16,7 @@ from catalog.instances.states import InstanceState
 from catalog.mail.models import Mail
 from catalog.orders import fulfilment, operations
 from catalog.orders.models import Order
+from catalog.placement.selectors import locate_rows
 from catalog.pool.models import Host, WorkerState, Zone
 from catalog.pool.states import HostState
 from catalog.tenancy.models import User
@@ -64,7 +65,7 @@ def test_a_run_is_told_what_an_order_would_be(world: World, instance: ServiceIns
     assert check.values["run"] == {"id": f"{check.run}:1", "subject": str(check.run), "attempt": 1, "outranked": []}
     assert check.values["instance"]["tenant"] == "capital"
     assert set(check.secrets) <= set(check.values["credentials"].values())
-    assert [target.host_id for target in check.targets] == [world.hosts[0].pk]
+    assert [target.host_id for target in check.targets] == [host.pk for host in locate_rows(instance.pk)]
     assert holdings() == rows, "a check claims nothing and is no order"
 
 

@@ -5,6 +5,8 @@ import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import yaml
+
 from tests.rack.driver import PLAYBOOKS
 
 
@@ -241,4 +243,9 @@ CLIENTS = {
         comment="/etc/pumasi/slices/{unit}/redis.conf",
     ),
 }
-SERVICES = tuple(sorted(path.parent.name for path in (PLAYBOOKS / "services").glob("*/service.yml")))
+_MANIFESTS = {
+    path.parent.name: yaml.safe_load(path.read_text()) for path in (PLAYBOOKS / "services").glob("*/service.yml")
+}
+SERVICES = tuple(sorted(slug for slug, said in _MANIFESTS.items() if "uses" not in said))
+STACKS = tuple(sorted(_MANIFESTS.keys() - set(SERVICES)))
+"""What is made of several of them, and has no role or client of its own."""

@@ -12,7 +12,7 @@ from referencing import Registry
 
 from catalog.offerings.operations import HOUSE
 from tests.harness.grouping import whose_turn
-from tests.playbooks.clients import CLIENTS, SERVICES
+from tests.playbooks.clients import CLIENTS, SERVICES, STACKS
 from tests.playbooks.slices import defaults, manifest
 from tests.rack.driver import PLAYBOOKS
 
@@ -48,8 +48,9 @@ def test_every_service_is_used_by_its_real_client() -> None:
 
 
 def test_every_service_has_its_turn_on_hosts() -> None:
-    assert sorted(whose_turn(day) for day in range(len(SERVICES))) == list(SERVICES)
-    assert whose_turn(len(SERVICES)) == whose_turn(0)
+    every = sorted([*SERVICES, *STACKS])
+    assert sorted(whose_turn(day) for day in range(len(every))) == every
+    assert whose_turn(len(every)) == whose_turn(0)
 
 
 def test_the_manifest_is_valid_and_lies_in_its_own_folder(slug: str) -> None:
