@@ -15,7 +15,7 @@ LONGEST = ("e2e", "playbooks", "flows", "rack", "stack", "architecture", "dispat
 
 SERVICES = Path(__file__).resolve().parents[2] / "playbooks" / "services"
 BY_SERVICE = ("slug", "built", "found")
-"""What tests that every service on sale goes through take it by. Its own tests are in ``test_<slug>.py``."""
+"""What tests that every service on sale goes through take it by. Its own are in ``test_<slug>.py``, _ for -."""
 
 FACES = ("web", "api", "admin")
 DATABASE = {"db", "transactional_db", "live_server"}
@@ -53,7 +53,7 @@ def _is_due(item: pytest.Item, number: int) -> bool:
         return True
     given = item.callspec.params if hasattr(item, "callspec") else {}
     about = [given[name] for name in BY_SERVICE if name in given]
-    about += [slug for slug in _services() if item.path.stem == f"test_{slug}"]
+    about += [slug for slug in _services() if item.path.stem == f"test_{slug.replace('-', '_')}"]
     return all(slug == whose_turn(number) for slug in about)
 
 
