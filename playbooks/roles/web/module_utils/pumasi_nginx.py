@@ -1,6 +1,6 @@
 """The nginx in front of one slice: its configuration, its certificate, its users, and the judgement of what may stand in it.
 
-It runs as the slice's user from its first moment. What it keeps for itself lies in a /tmp that nobody else sees.
+It runs as the slice's user from its first moment. What it keeps for itself lies in a folder of /run that is there while it runs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from ansible.module_utils.pumasi_certificate import certificate_in, is_good, make
 from ansible.module_utils.pumasi_host import run, write_file
 from ansible.module_utils.pumasi_monitor import MONITOR_PATH, MONITOR_TEXT
-from ansible.module_utils.pumasi_sandbox import sandboxed
+from ansible.module_utils.pumasi_sandbox import SCRATCH, sandboxed
 
 BODY_MB = 16
 PATH = re.compile(r"/[A-Za-z0-9._~%/?&=-]{0,199}", re.ASCII)
@@ -46,6 +46,8 @@ Type=exec
 User=%i
 Group=%i
 ExecStart={start}
+RuntimeDirectory=pumasi/%i
+RuntimeDirectoryMode=0700
 KillMode=mixed
 Restart=always
 RestartSec=2
@@ -80,7 +82,7 @@ WantedBy=multi-user.target
 # Below crit nginx writes whole requests to its log, and what stands after a question mark is often secret.
 CONFIG = """# comment: {comment}
 daemon off;
-pid /tmp/nginx.pid;
+pid {run}/nginx.pid;
 error_log stderr crit;
 worker_processes {vcpu};
 events {{
@@ -93,11 +95,11 @@ http {{
   server_tokens off;
   sendfile on;
   client_max_body_size {body}m;
-  client_body_temp_path /tmp/body;
-  proxy_temp_path /tmp/proxy;
-  fastcgi_temp_path /tmp/fastcgi;
-  uwsgi_temp_path /tmp/uwsgi;
-  scgi_temp_path /tmp/scgi;
+  client_body_temp_path {run}/body;
+  proxy_temp_path {run}/proxy;
+  fastcgi_temp_path {run}/fastcgi;
+  uwsgi_temp_path {run}/uwsgi;
+  scgi_temp_path {run}/scgi;
   gzip on;
   gzip_types text/css text/plain application/javascript application/json image/svg+xml;
   map $request_uri $path_asked {{
@@ -160,6 +162,7 @@ FORWARD = """      proxy_http_version 1.1;
       proxy_set_header Proxy "";
       proxy_connect_timeout 5s;
       proxy_read_timeout 60s;
+      proxy_max_temp_file_size 0;
 {more}"""
 
 # The password of the pages is nothing that what stands behind them should see.
@@ -168,6 +171,10 @@ NO_AUTHORIZATION = '      proxy_set_header Authorization "";\n'
 
 def folder_of(unit):
     return f"/etc/pumasi/slices/{unit}"
+
+
+def run_of(unit):
+    return f"/run/pumasi/{unit}"
 
 
 def written(address):
@@ -194,6 +201,7 @@ def configuration(module, server, http=""):
     return CONFIG.format(
         # One JSON string, so it cannot end its line.
         comment=json.dumps(given["comment"]),
+        run=run_of(given["unit"]),
         vcpu=given["vcpu"],
         body=BODY_MB,
         place=f"{written(given['address'])}:{given['port']}",
@@ -225,12 +233,13 @@ def set_up(module, text):
     changed |= write_file(works, MONITOR_TEXT + "\n")
     if not Path(config).exists() or Path(config).read_text(encoding="ascii") != text:
         candidate = f"{config}.candidate"
-        write_file(candidate, text, 0o640, group=unit)
+        # Tried beside what runs, whose files in /run it must not touch.
+        apart = text.replace(run_of(unit), f"/run/{SCRATCH}/{unit}")
+        write_file(candidate, apart, 0o640, group=unit)
         rc, _out, err = sandboxed(module, ["/usr/sbin/nginx", "-t", "-q", "-e", "stderr", "-c", candidate])
+        Path(candidate).unlink()
         if rc != 0:
-            Path(candidate).unlink()
             lines = ", ".join(sorted(set(re.findall(r"candidate:(\d+)", err)), key=int))
             module.fail_json(msg=f"nginx refuses the configuration (lines: {lines}).", code="config_refused")
-        Path(candidate).replace(config)
-        changed = True
+        changed |= write_file(config, text, 0o640, group=unit)
     return changed, [pem, users, config], certificate_in(Path(pem).read_text(encoding="ascii")) if given["tls"] else ""

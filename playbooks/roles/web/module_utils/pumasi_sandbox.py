@@ -11,6 +11,9 @@ import os
 
 from ansible.module_utils.pumasi_host import run
 
+SCRATCH = "pumasi-release"
+"""Below /run, a folder for each slice: there as long as something runs in its sandbox."""
+
 PROPERTIES = (
     "CapabilityBoundingSet=",
     "IPAddressAllow=127.0.0.53 127.0.0.54",
@@ -35,6 +38,7 @@ PROPERTIES = (
     "RestrictSUIDSGID=yes",
     "SystemCallArchitectures=native",
     "TasksMax=256",
+    "TimeoutStopSec=5",
     "UMask=0022",
 )
 
@@ -44,7 +48,7 @@ def sandboxed(module, argv, data=None, seconds=60, writable=()):
 
     :param module: its arguments tell `unit`, `vcpu` and `memory_mb`.
     :param seconds: after these it is ended.
-    :param writable: folders it may write to, beside a /tmp of its own.
+    :param writable: folders it may write to, beside a /tmp and a folder in /run of its own.
     """
     given = module.params
     limits = [f"MemoryMax={given['memory_mb']}M", f"CPUQuota={100 * given['vcpu']}%", f"RuntimeMaxSec={seconds}"]
@@ -61,6 +65,7 @@ def sandboxed(module, argv, data=None, seconds=60, writable=()):
         f"--gid={given['unit']}",
         f"--setenv=PUMASI_RUN={os.environ.get('PUMASI_RUN', '')}",
     ]
+    limits += [f"RuntimeDirectory={SCRATCH}/{given['unit']}", "RuntimeDirectoryMode=0700"]
     for each in (*PROPERTIES, *limits, *(f"ReadWritePaths={path}" for path in writable)):
         words += ["--property", each]
     return run(module, [*words, *argv], data=data, check=False)

@@ -21,8 +21,8 @@ import tempfile
 import time
 from pathlib import Path
 
-# In a /tmp that only this unit sees.
-SOCKET = "/tmp/app.sock"  # noqa: S108
+# A folder that systemd makes for this unit alone.
+SOCKET = os.environ.get("RUNTIME_DIRECTORY", "") + "/app.sock"
 SECONDS_TO_START = 60
 SECONDS_TO_ANSWER = 30
 SHORTEST_SECRET = 4
@@ -105,7 +105,7 @@ def trial(settings):
     """Whether the application starts and answers."""
     path, secrets, answered = settings["health_path"], settings["environment"].values(), 0
     with tempfile.TemporaryFile() as output:
-        process = start(settings, 1, stdout=output, stderr=output)
+        process = start(settings, 1, stdout=output, stderr=output, start_new_session=True)
         deadline = time.monotonic() + SECONDS_TO_ANSWER
         try:
             while process.poll() is None and time.monotonic() < deadline:
@@ -115,7 +115,10 @@ def trial(settings):
                 time.sleep(0.2)
             broken = process.poll() is not None
         finally:
-            end(process, signal.SIGKILL)
+            # Its workers too, whatever they are at.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
         output.seek(0)
         words = last_words(output.read()[-20000:].decode(errors="replace"), secrets)
     if broken:

@@ -25,7 +25,17 @@ from ansible.module_utils.pumasi_host import (
     make_directory,
     write_file,
 )
-from ansible.module_utils.pumasi_nginx import OPTIONS, PATH, UNIT, configuration, folder_of, forward, set_up, written
+from ansible.module_utils.pumasi_nginx import (
+    OPTIONS,
+    PATH,
+    UNIT,
+    configuration,
+    folder_of,
+    forward,
+    run_of,
+    set_up,
+    written,
+)
 from ansible.module_utils.pumasi_releases import note, releases_of
 from ansible.module_utils.pumasi_sandbox import reported
 from ansible.module_utils.pumasi_traces import listening_ports
@@ -44,9 +54,9 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
 RESERVED = "PUMASI_"
 CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
-UPSTREAM = """  upstream app {
-    server unix:/tmp/app.sock fail_timeout=0;
-  }
+UPSTREAM = """  upstream app {{
+    server unix:{run}/app.sock fail_timeout=0;
+  }}
 """
 SERVER = """    location / {{
       proxy_pass http://app;
@@ -154,7 +164,7 @@ def main():
     fresh = not settings.exists() or settings.read_text(encoding="utf-8") != text
     candidate = prove(module, text) if fresh else None
     served = SERVER.format(forward=forward(given))
-    made, read, certificate = set_up(module, configuration(module, served, UPSTREAM))
+    made, read, certificate = set_up(module, configuration(module, served, UPSTREAM.format(run=run_of(unit))))
     changed |= made | note(unit, given["release"]["key"], given["release"]["name"])
     if candidate:
         # Whether what runs is older than what it reads is seen by the time of the file.
