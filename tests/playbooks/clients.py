@@ -213,5 +213,6 @@ CLIENTS = {
         data="/var/lib/pumasi/{unit}/dump.rdb",
         comment="/etc/pumasi/slices/{unit}/redis.conf",
     ),
+    "static-site": _web("/var/lib/pumasi/{unit}/releases"),
 }
 SERVICES = tuple(sorted(path.parent.name for path in (PLAYBOOKS / "services").glob("*/service.yml")))

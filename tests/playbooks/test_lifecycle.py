@@ -77,6 +77,7 @@ ABORTS = [
     ("python-app", "/etc/pumasi/slices/{unit}/settings.json.candidate"),
     ("rabbitmq", "/var/lib/pumasi/{unit}/node/schema.DAT"),
     ("redis", "/etc/pumasi/slices/{unit}"),
+    ("static-site", "/var/lib/pumasi/{unit}/releases"),
 ]
 
 
@@ -100,6 +101,7 @@ def test_a_build_killed_halfway_is_given_back_clean(service_rack: Rack, slug: st
         ("python-app", "/etc/pumasi/slices/{unit}/settings.json"),
         ("rabbitmq", "/etc/pumasi/slices/{unit}/server.key"),
         ("redis", "/etc/pumasi/slices/{unit}/redis.conf"),
+        ("static-site", "/etc/pumasi/slices/{unit}/nginx.conf"),
     ],
 )
 def test_a_build_killed_halfway_succeeds_when_tried_again(

@@ -85,6 +85,7 @@ daemon off;
 pid {run}/nginx.pid;
 error_log stderr crit;
 worker_processes {vcpu};
+worker_shutdown_timeout 10s;
 events {{
   worker_connections 1024;
 }}
