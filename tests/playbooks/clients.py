@@ -123,7 +123,32 @@ def _jupyterhub(access: Access) -> tuple[list[str], dict[str, str]]:
     return ["sh", "-euc", JUPYTERHUB], {"URL": f"https://{host}:{access.port}", **given}
 
 
+# Requests to any web server of ours that lead to nothing, or to somewhere else.
+_FORBIDDEN = (
+    'request = "TRACE"\n',
+    'http1.1\nrequest = "CONNECT"\nrequest-target = "127.0.0.1:22"\n',
+    'header = "Host: 127.0.0.1,10.1.2.3"\n',
+    'header = "Host: ../../etc"\n',
+    'header = "Host: user@127.0.0.1"\n',
+)
 _PAGE = "silent\nshow-error\ninsecure\nconnect-timeout = 5\n"
+
+
+def _web(data: str) -> Client:
+    """A service behind an nginx of ours, which has a page that only the owner may read."""
+    return Client(
+        _curl,
+        write=_PAGE,
+        read=_PAGE,
+        ping=_PAGE,
+        pong="This service works.",
+        forbidden=tuple(_PAGE + each for each in _FORBIDDEN),
+        refusal="not allowed|bad request",
+        data=data,
+        comment="/etc/pumasi/slices/{unit}/nginx.conf",
+        shown="works.",
+    )
+
 
 CLIENTS = {
     "haproxy": Client(
@@ -132,13 +157,7 @@ CLIENTS = {
         read=_PAGE,
         ping=_PAGE,
         pong="This proxy works.",
-        forbidden=(
-            _PAGE + 'request = "TRACE"\n',
-            _PAGE + 'http1.1\nrequest = "CONNECT"\nrequest-target = "127.0.0.1:22"\n',
-            _PAGE + 'header = "Host: 127.0.0.1,10.1.2.3"\n',
-            _PAGE + 'header = "Host: ../../etc"\n',
-            _PAGE + 'header = "Host: user@127.0.0.1"\n',
-        ),
+        forbidden=tuple(_PAGE + each for each in _FORBIDDEN),
         refusal="(command|method) not allowed|invalid request|bad request",
         data="/var/lib/pumasi/{unit}",
         comment="/etc/pumasi/slices/{unit}/haproxy.cfg",
@@ -209,6 +228,7 @@ CLIENTS = {
         data="/var/lib/postgresql/15/{unit}/PG_VERSION",
         comment="SELECT to_json(shobj_description(oid, 'pg_database')) FROM pg_database WHERE datname = 'appdb'",
     ),
+    "python-app": _web("/var/lib/pumasi/{unit}/releases"),
     "rabbitmq": Client(
         _amqp_tools,
         write="amqp declare-queue -dq loans; amqp publish -pr loans -b 7; echo 7",
@@ -242,6 +262,7 @@ CLIENTS = {
         data="/var/lib/pumasi/{unit}/dump.rdb",
         comment="/etc/pumasi/slices/{unit}/redis.conf",
     ),
+    "static-site": _web("/var/lib/pumasi/{unit}/releases"),
 }
 _MANIFESTS = {
     path.parent.name: yaml.safe_load(path.read_text()) for path in (PLAYBOOKS / "services").glob("*/service.yml")

@@ -76,8 +76,11 @@ ABORTS = [
     ("mariadb", "/var/log/pumasi/{unit}/mariadb.log"),
     ("postgresql", "/var/lib/postgresql/15/{unit}"),
     ("postgresql", "/var/lib/postgresql/15/{unit}/postmaster.pid"),
+    ("python-app", "/var/lib/pumasi/{unit}/home"),
+    ("python-app", "/etc/pumasi/slices/{unit}/settings.json.candidate"),
     ("rabbitmq", "/var/lib/pumasi/{unit}/node/schema.DAT"),
     ("redis", "/etc/pumasi/slices/{unit}"),
+    ("static-site", "/var/lib/pumasi/{unit}/releases"),
 ]
 
 
@@ -98,8 +101,12 @@ def test_a_build_killed_halfway_is_given_back_clean(service_rack: Rack, slug: st
         ("mariadb", "/var/lib/pumasi/{unit}/data.new"),
         ("mariadb", "/etc/pumasi/slices/{unit}/mariadb.cnf"),
         ("postgresql", "/etc/postgresql/15/{unit}/server.key"),
+        ("python-app", "/var/lib/pumasi/{unit}/releases"),
+        ("python-app", "/etc/pumasi/slices/{unit}/settings.json.candidate"),
+        ("python-app", "/etc/pumasi/slices/{unit}/settings.json"),
         ("rabbitmq", "/etc/pumasi/slices/{unit}/server.key"),
         ("redis", "/etc/pumasi/slices/{unit}/redis.conf"),
+        ("static-site", "/etc/pumasi/slices/{unit}/nginx.conf"),
     ],
 )
 def test_a_build_killed_halfway_succeeds_when_tried_again(
@@ -117,6 +124,7 @@ def test_a_build_killed_halfway_succeeds_when_tried_again(
     ("slug", "path"),
     [
         ("postgresql", "/etc/postgresql/15/{unit}/conf.d/pumasi.conf"),
+        ("python-app", "/etc/pumasi/slices/{unit}/settings.json"),
         ("redis", "/etc/pumasi/slices/{unit}/redis.conf"),
     ],
 )

@@ -26,7 +26,12 @@ KINDS = {"processes", "ports", "users", "data", "config", "units", "cron", "keys
 
 def role(slug: str) -> Path:
     """The role that builds the service."""
-    return PLAYBOOKS / "services" / slug / "roles" / slug
+    return PLAYBOOKS / "services" / slug / "roles" / word(slug)
+
+
+def word(slug: str) -> str:
+    """The slug as Ansible has it in names."""
+    return slug.replace("-", "_")
 
 
 def parameters_judge(slug: str) -> Draft202012Validator:
@@ -153,9 +158,41 @@ def test_the_defaults_are_valid_and_nothing_else_is_taken(slug: str) -> None:
         ("rabbitmq", "memory_high_watermark_percent", 71),
         ("rabbitmq", "memory_high_watermark_percent", "40"),
         ("rabbitmq", "comment", "tab\there"),
+        ("python-app", "source", "https://files.example/a b.zip"),
+        ("python-app", "source", "https://files.example/\n--"),
+        ("python-app", "source_sha256", "xyz"),
+        ("python-app", "entry", "app"),
+        ("python-app", "entry", "app:create()"),
+        ("python-app", "entry", "--paste:app"),
+        ("python-app", "interface", "cgi"),
+        ("python-app", "workers", 0),
+        ("python-app", "workers", 9),
+        ("python-app", "health_path", "health"),
+        ("python-app", "health_path", "/a b"),
+        ("python-app", "environment", "A=1\nB=2"),
+        ("python-app", "environment", "x" * 2001),
+        ("python-app", "package_index", "https://index.example/ --pre"),
+        ("python-app", "tls", "no"),
+        ("python-app", "basic_auth", 1),
+        ("python-app", "comment", "two\nlines"),
         ("redis", "maxmemory_policy", "all"),
         ("redis", "appendonly", "yes"),
         ("redis", "comment", "bell\u0007"),
+        ("static-site", "source", "two words"),
+        ("static-site", "source_sha256", "0x1"),
+        ("static-site", "index", ""),
+        ("static-site", "index", "../x"),
+        ("static-site", "index", "/x"),
+        ("static-site", "not_found_page", "a b.html"),
+        ("static-site", "spa_fallback", "on"),
+        ("static-site", "cache_seconds", -1),
+        ("static-site", "cache_seconds", 31536001),
+        ("static-site", "proxy_path", "/a;b"),
+        ("static-site", "proxy_path", "/{"),
+        ("static-site", "proxy_to", "example.org:80"),
+        ("static-site", "tls", 0),
+        ("static-site", "basic_auth", "yes"),
+        ("static-site", "comment", "two\nlines"),
         ("haproxy", "backends", "example.org:80"),
         ("haproxy", "backends", "10.1.2.3:80\n  option"),
         ("haproxy", "balance", "random"),
@@ -199,16 +236,16 @@ def test_the_role_declares_the_same_parameters(slug: str) -> None:
         yaml.safe_load((role(slug) / "defaults" / "main.yml").read_text()),
     )
     for name, schema in manifest(slug)["parameters"]["properties"].items():
-        option = declared[f"{slug}_{name}"]
+        option = declared[f"{word(slug)}_{name}"]
         assert option["type"] == ANSIBLE_TYPES[schema["type"]]
         assert option.get("choices") == schema.get("enum")
         if not option.get("required"):
-            assert standing[f"{slug}_{name}"] == schema["default"]
+            assert standing[f"{word(slug)}_{name}"] == schema["default"]
 
 
 @pytest.mark.parametrize("entry", ["main", "verify"])
 def test_the_role_hides_the_password(slug: str, entry: str) -> None:
-    assert options(slug, entry)[f"{slug}_password"]["no_log"] is True
+    assert options(slug, entry)[f"{word(slug)}_password"]["no_log"] is True
 
 
 def test_the_residue_list_covers_every_kind_and_says_what_each_is() -> None:

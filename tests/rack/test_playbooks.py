@@ -20,7 +20,8 @@ def environment(**more: str) -> dict[str, str]:
         "HOME": os.environ.get("HOME", "/"),
         "LC_ALL": "C.UTF-8",
         "ANSIBLE_NOCOLOR": "1",
-        "ANSIBLE_ROLES_PATH": str(PLAYBOOKS / "roles"),
+        # An offering may be built with the roles of others, which are put beside it when it is loaded.
+        "ANSIBLE_ROLES_PATH": ":".join(map(str, [PLAYBOOKS / "roles", *sorted(PLAYBOOKS.glob("services/*/roles"))])),
         **more,
     }
 

@@ -7,6 +7,7 @@ its standard input only.
 Returns `exists` (whether the server knows the name, with whatever records) and `addresses`.
 Fails with `client_missing`, `server_silent`, `update_refused` or `value_invalid`; with the tool's own words in `detail`.
 """
+
 from __future__ import annotations
 
 import ipaddress
@@ -32,20 +33,34 @@ class Server:
         self.updater = shutil.which("nsupdate") or shutil.which("knsupdate")
         self.asker = shutil.which("dig") or shutil.which("kdig")
         if not self.updater or not self.asker:
-            module.fail_json(msg="Neither nsupdate and dig nor knsupdate and kdig are installed here.", code="client_missing")
+            module.fail_json(
+                msg="Neither nsupdate and dig nor knsupdate and kdig are installed here.", code="client_missing"
+            )
 
     def ask(self):
         """(exists, addresses) of the name, by the server itself."""
         addresses, status = [], ""
         for kind in TYPES.values():
-            argv = [self.asker, f"@{self.given['server']}", "-p", str(self.given["port"]), "+norecurse",
-                    f"+timeout={SECONDS}", "+retry=1", self.given["name"] + ".", kind]
+            argv = [
+                self.asker,
+                f"@{self.given['server']}",
+                "-p",
+                str(self.given["port"]),
+                "+norecurse",
+                f"+timeout={SECONDS}",
+                "+retry=1",
+                self.given["name"] + ".",
+                kind,
+            ]
             out = self.module.run_command(argv, environ_update={"LC_ALL": "C"})[1]
             found = re.search(r"status: ([A-Z]+)", out)
             status = found[1] if found else ""
             if status not in ("NOERROR", "NXDOMAIN"):
-                self.module.fail_json(msg="The zone's name server gave no answer about the name.", code="server_silent",
-                                      detail=(status or out.strip()[-300:]))
+                self.module.fail_json(
+                    msg="The zone's name server gave no answer about the name.",
+                    code="server_silent",
+                    detail=(status or out.strip()[-300:]),
+                )
             name = re.escape(self.given["name"])
             addresses += re.findall(rf"^{name}\.\s+\d+\s+IN\s+{kind}\s+(\S+)$", out, re.MULTILINE)
             if status == "NXDOMAIN":
@@ -55,14 +70,21 @@ class Server:
     def update(self, lines):
         """Send one update: all of its lines, or none, take effect."""
         given = self.given
-        script = [f"server {given['server']} {given['port']}", f"zone {given['domain']}.",
-                  f"key {given['key_algorithm']}:{given['key_name']} {given['key_secret']}", *lines, "send", ""]
+        script = [
+            f"server {given['server']} {given['port']}",
+            f"zone {given['domain']}.",
+            f"key {given['key_algorithm']}:{given['key_name']} {given['key_secret']}",
+            *lines,
+            "send",
+            "",
+        ]
         argv = [self.updater, "-t", str(SECONDS), "-r", "1"]
         rc, out, err = self.module.run_command(argv, data="\n".join(script), environ_update={"LC_ALL": "C"})
         if rc != 0:
             said = (out + err).replace(given["key_secret"], "***").strip()
-            self.module.fail_json(msg="The zone's name server did not take the change.", code="update_refused",
-                                  detail=said[-500:])
+            self.module.fail_json(
+                msg="The zone's name server did not take the change.", code="update_refused", detail=said[-500:]
+            )
 
 
 def checked(module):
@@ -83,17 +105,19 @@ def checked(module):
 
 
 def main():
-    module = AnsibleModule(argument_spec={
-        "state": {"type": "str", "choices": ["present", "absent", "asked"], "required": True},
-        "name": {"type": "str", "required": True},
-        "domain": {"type": "str", "required": True},
-        "server": {"type": "str", "required": True},
-        "port": {"type": "int", "default": 53},
-        "address": {"type": "str", "default": ""},
-        "key_name": {"type": "str", "default": "", "no_log": False},
-        "key_algorithm": {"type": "str", "choices": ALGORITHMS, "default": ALGORITHMS[0], "no_log": False},
-        "key_secret": {"type": "str", "default": "", "no_log": True},
-    })
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["present", "absent", "asked"], "required": True},
+            "name": {"type": "str", "required": True},
+            "domain": {"type": "str", "required": True},
+            "server": {"type": "str", "required": True},
+            "port": {"type": "int", "default": 53},
+            "address": {"type": "str", "default": ""},
+            "key_name": {"type": "str", "default": "", "no_log": False},
+            "key_algorithm": {"type": "str", "choices": ALGORITHMS, "default": ALGORITHMS[0], "no_log": False},
+            "key_secret": {"type": "str", "default": "", "no_log": True},
+        }
+    )
     state, name = module.params["state"], module.params["name"] + "."
     address = checked(module)
     server = Server(module)
