@@ -75,6 +75,8 @@ ABORTS = [
     ("postgresql", "/var/lib/postgresql/15/{unit}/postmaster.pid"),
     ("rabbitmq", "/var/lib/pumasi/{unit}/node/schema.DAT"),
     ("redis", "/etc/pumasi/slices/{unit}"),
+    ("wordpress", "/var/lib/pumasi/{unit}/db/data.new"),
+    ("wordpress", "/var/lib/pumasi/{unit}/db/data/wordpress/wp_options.ibd"),
 ]
 
 
@@ -95,6 +97,8 @@ def test_a_build_killed_halfway_is_given_back_clean(service_rack: Rack, slug: st
         ("postgresql", "/etc/postgresql/15/{unit}/server.key"),
         ("rabbitmq", "/etc/pumasi/slices/{unit}/server.key"),
         ("redis", "/etc/pumasi/slices/{unit}/redis.conf"),
+        ("wordpress", "/etc/wordpress/config-{unit}.php"),
+        ("wordpress", "/var/lib/pumasi/{unit}/db/data/wordpress/wp_options.ibd"),
     ],
 )
 def test_a_build_killed_halfway_succeeds_when_tried_again(
