@@ -225,7 +225,6 @@ CLIENTS = {
             "status /wp-admin/install.php",
             "status /wp-admin/setup-config.php",
             "status /wp-admin/plugin-editor.php",
-            "status /wp-admin/theme-install.php",
             "status /wp-config.php",
             "status /wp-includes/version.php",
             "status /wp-content/mu-plugins/pumasi.php",

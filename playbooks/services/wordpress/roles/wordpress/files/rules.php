@@ -38,6 +38,15 @@ remove_action('admin_print_scripts', 'print_emoji_detection_script');
 remove_action('wp_print_styles', 'print_emoji_styles');
 remove_action('admin_print_styles', 'print_emoji_styles');
 add_filter('emoji_svg_url', '__return_false');
+add_action('init', function () {
+    // The editor greets newcomers with pictures from elsewhere.
+    global $wpdb;
+    $name = $wpdb->get_blog_prefix() . 'persisted_preferences';
+    if (is_admin() && is_user_logged_in() && !get_user_meta(get_current_user_id(), $name, true)) {
+        $told = ['welcomeGuide' => false, 'welcomeGuideStyles' => false];
+        update_user_meta(get_current_user_id(), $name, ['core/edit-post' => $told, 'core/edit-site' => $told, 'core/edit-widgets' => $told]);
+    }
+}, 0);
 
 if (!PUMASI_XMLRPC) {
     add_filter('xmlrpc_enabled', '__return_false');
