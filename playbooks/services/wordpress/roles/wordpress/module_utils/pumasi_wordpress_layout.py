@@ -50,10 +50,11 @@ Restart=on-failure
 RestartSec=5
 """
 
-# It starts as root to read its key, which the code of the site must not; what serves is the slice's user.
+# None of the three goes down with another: one that falls is started again by itself.
+# The web server starts as root to read its key, which the code of the site must not; what serves is the slice's user.
 _WEB = f"""[Unit]
 Description=Web server of WordPress %i
-Requires=pumasi-wordpress-php@%i.service pumasi-wordpress-db@%i.service
+Wants=pumasi-wordpress-php@%i.service pumasi-wordpress-db@%i.service
 After=pumasi-wordpress-php@%i.service pumasi-wordpress-db@%i.service
 
 [Service]
@@ -71,7 +72,6 @@ WantedBy=multi-user.target
 # A request that asks for too much memory ends, and not the database.
 _PHP = f"""[Unit]
 Description=PHP of WordPress %i
-PartOf=pumasi-wordpress@%i.service
 After=pumasi-wordpress-db@%i.service
 
 [Service]
@@ -92,7 +92,6 @@ OOMScoreAdjust=500
 
 _DATABASE = f"""[Unit]
 Description=MariaDB of WordPress %i
-PartOf=pumasi-wordpress@%i.service
 
 [Service]
 Type=notify
