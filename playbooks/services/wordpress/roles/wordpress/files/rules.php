@@ -29,7 +29,9 @@ if (WP_HTTP_BLOCK_EXTERNAL) {
         add_filter("pre_site_transient_$list", fn() => (object) ['last_checked' => time(), 'response' => [], 'checked' => []]);
     }
     add_action('wp_dashboard_setup', fn() => remove_meta_box('dashboard_primary', 'dashboard', 'side'));
-    add_filter('pre_http_request', fn() => new WP_Error('outgoing_closed', 'This site may not call others.'), PHP_INT_MAX);
+    // An answer and no failure, of which the log would tell at every look for updates.
+    $refusal = ['response' => ['code' => 403, 'message' => 'This site may not call others.'], 'headers' => [], 'body' => '', 'cookies' => []];
+    add_filter('pre_http_request', fn() => $refusal, PHP_INT_MAX);
 }
 
 // Nor do its visitors' browsers.
