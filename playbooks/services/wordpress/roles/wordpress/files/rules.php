@@ -26,11 +26,15 @@ add_filter('pre_site_transient_update_core', function () {
 });
 if (WP_HTTP_BLOCK_EXTERNAL) {
     foreach (['update_plugins', 'update_themes'] as $list) {
-        add_filter("pre_site_transient_$list", fn() => (object) ['last_checked' => time(), 'response' => [], 'checked' => []]);
+        $unasked = ['response' => [], 'checked' => []];
+        add_filter("pre_site_transient_$list", fn() => (object) ($unasked + ['last_checked' => time()]));
     }
     add_action('wp_dashboard_setup', fn() => remove_meta_box('dashboard_primary', 'dashboard', 'side'));
     // An answer and no failure, of which the log would tell at every look for updates.
-    $refusal = ['response' => ['code' => 403, 'message' => 'This site may not call others.'], 'headers' => [], 'body' => '', 'cookies' => []];
+    $refusal = [
+        'response' => ['code' => 403, 'message' => 'This site may not call others.'],
+        'headers' => [], 'body' => '', 'cookies' => [],
+    ];
     add_filter('pre_http_request', fn() => $refusal, PHP_INT_MAX);
 }
 
@@ -45,8 +49,9 @@ add_action('init', function () {
     global $wpdb;
     $name = $wpdb->get_blog_prefix() . 'persisted_preferences';
     if (is_admin() && is_user_logged_in() && !get_user_meta(get_current_user_id(), $name, true)) {
+        $editors = ['core/edit-post', 'core/edit-site', 'core/edit-widgets'];
         $told = ['welcomeGuide' => false, 'welcomeGuideStyles' => false];
-        update_user_meta(get_current_user_id(), $name, ['core/edit-post' => $told, 'core/edit-site' => $told, 'core/edit-widgets' => $told]);
+        update_user_meta(get_current_user_id(), $name, array_fill_keys($editors, $told));
     }
 }, 0);
 

@@ -39,9 +39,18 @@ if (!is_email($given['admin_mail'])) {
 // The last thing an installation writes; one that was cut off is gone through again.
 $applied = is_blog_installed() ? get_option('pumasi_applied') : false;
 if ($applied === false) {
-    wp_install($given['title'], $given['username'], $given['admin_mail'], $given['indexed'], '', $given['password'], $given['language']);
-    foreach (['permalink_structure' => '/%year%/%monthnum%/%postname%/', 'show_avatars' => 0, 'default_ping_status' => 'closed',
-              'default_pingback_flag' => 0, 'comment_moderation' => 1] as $name => $value) {
+    wp_install(
+        $given['title'], $given['username'], $given['admin_mail'], $given['indexed'], '', $given['password'],
+        $given['language'],
+    );
+    $standing = [
+        'permalink_structure' => '/%year%/%monthnum%/%postname%/',
+        'show_avatars' => 0,
+        'default_ping_status' => 'closed',
+        'default_pingback_flag' => 0,
+        'comment_moderation' => 1,
+    ];
+    foreach ($standing as $name => $value) {
         update_option($name, $value);
     }
     $done[] = 'installed';
@@ -52,7 +61,9 @@ if ($applied === false) {
 
 $user = get_user_by('login', $given['username']);
 if (!$user) {
-    $made = wp_insert_user(['user_login' => $given['username'], 'user_pass' => $given['password'], 'user_email' => $given['admin_mail']]);
+    $made = wp_insert_user([
+        'user_login' => $given['username'], 'user_pass' => $given['password'], 'user_email' => $given['admin_mail'],
+    ]);
     if (is_wp_error($made)) {
         finish($done, 'The account could not be made: ' . $made->get_error_code() . '.');
     }
