@@ -131,6 +131,28 @@ _FORBIDDEN = (
     'header = "Host: ../../etc"\n',
     'header = "Host: user@127.0.0.1"\n',
 )
+# The address stands for the name: requests that WordPress would send on to the name are not among these.
+WORDPRESS_TOOLS = """
+jar=$(mktemp); trap 'rm -f "$jar"' EXIT
+web() { path=$1; shift; curl -sSkm 15 --cookie "$jar" --cookie-jar "$jar" "$@" "$SITE$path"; }
+status() { web "$@" --output /dev/null --write-out '%{http_code}'; }
+rest() { method=$1 route=$2; shift 2; web "/?rest_route=$route" --request "$method" --header "X-WP-Nonce: $nonce" "$@"; }
+web /wp-login.php --output /dev/null
+printf 'data-urlencode = "log=%s"\ndata-urlencode = "pwd=%s"\n' "$USERNAME" "$PASSWORD" |
+    web /wp-login.php --config - --output /dev/null
+nonce=$(web '/wp-admin/admin-ajax.php?action=rest-nonce')
+eval "$(cat)"
+"""
+
+
+def _wordpress_tools(access: Access) -> tuple[list[str], dict[str, str]]:
+    host = f"[{access.address}]" if ":" in access.address else access.address
+    given = {"USERNAME": access.credentials["username"], "PASSWORD": access.credentials["password"]}
+    # Statements come on standard input, behind the tools.
+    return ["sh", "-euc", WORDPRESS_TOOLS], {"SITE": f"https://{host}:{access.port}", **given}
+
+
+_TITLES = """rest GET '/wp/v2/posts&_fields=title&status=publish' | sed 's/.*"rendered":"\\([^"]*\\)".*/\\1/'"""
 _PAGE = "silent\nshow-error\ninsecure\nconnect-timeout = 5\n"
 
 
@@ -263,6 +285,28 @@ CLIENTS = {
         comment="/etc/pumasi/slices/{unit}/redis.conf",
     ),
     "static-site": _web("/var/lib/pumasi/{unit}/releases"),
+    "wordpress": Client(
+        _wordpress_tools,
+        write=f"rest POST /wp/v2/posts --data title=7 --data status=publish --output /dev/null; {_TITLES}",
+        read=_TITLES,
+        ping="web /wp-login.php | grep -om1 'id=.loginform.'",
+        pong='id="loginform"',
+        forbidden=(
+            "status /wp-admin/install.php",
+            "status /wp-admin/setup-config.php",
+            "status /wp-admin/plugin-editor.php",
+            "status /wp-config.php",
+            "status /wp-includes/version.php",
+            "status /wp-content/mu-plugins/pumasi.php",
+            "status /xmlrpc.php --data '<methodCall/>'",
+            "status /wp-content/../../../etc/passwd --path-as-is",
+            "status '/wp-content%2f..%2f..%2fdb/data/ibdata1' --path-as-is",
+            "rest POST /wp/v2/plugins --data slug=akismet --output /dev/null --write-out '%{http_code}'",
+        ),
+        refusal="^(400|403|404)$",
+        data="/var/lib/pumasi/{unit}/db/data/ibdata1",
+        comment="/etc/pumasi/slices/{unit}/comment.json",
+    ),
 }
 _MANIFESTS = {
     path.parent.name: yaml.safe_load(path.read_text()) for path in (PLAYBOOKS / "services").glob("*/service.yml")

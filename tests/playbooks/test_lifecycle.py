@@ -81,6 +81,8 @@ ABORTS = [
     ("rabbitmq", "/var/lib/pumasi/{unit}/node/schema.DAT"),
     ("redis", "/etc/pumasi/slices/{unit}"),
     ("static-site", "/var/lib/pumasi/{unit}/releases"),
+    ("wordpress", "/var/lib/pumasi/{unit}/db/data.new"),
+    ("wordpress", "/var/lib/pumasi/{unit}/db/data/wordpress/wp_options.ibd"),
 ]
 
 
@@ -107,6 +109,8 @@ def test_a_build_killed_halfway_is_given_back_clean(service_rack: Rack, slug: st
         ("rabbitmq", "/etc/pumasi/slices/{unit}/server.key"),
         ("redis", "/etc/pumasi/slices/{unit}/redis.conf"),
         ("static-site", "/etc/pumasi/slices/{unit}/nginx.conf"),
+        ("wordpress", "/etc/wordpress/config-{unit}.php"),
+        ("wordpress", "/var/lib/pumasi/{unit}/db/data/wordpress/wp_options.ibd"),
     ],
 )
 def test_a_build_killed_halfway_succeeds_when_tried_again(

@@ -34,7 +34,7 @@ def play(
     values: dict[str, Any],
     workspace: Path,
     *,
-    seconds: float = 180,
+    seconds: float = 300,
     verbosity: int = 0,
 ) -> Played:
     """Run playbooks/<playbook> on one host of the rack with `values` as `pumasi`; `verbosity` counts the v of -vvv."""

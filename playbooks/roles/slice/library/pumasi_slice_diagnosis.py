@@ -150,14 +150,14 @@ def main():
         "--no-pager",
         "--no-hostname",
         "--output=short-iso",
-        f"--unit={residues.service}",
+        *(f"--unit={service}" for service in residues.services),
     ]
     processes = processes_of(unit, lines)
     module.exit_json(
         changed=False,
         diagnosis={
             "collected_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "unit": unit_of(module, residues.service),
+            "unit": unit_of(module, residues.services[0]),
             "processes": processes,
             "disk": disk_of(module, residues.data),
             "sockets": sockets_of([each["pid"] for each in processes], module.params["port"], lines),

@@ -2,7 +2,8 @@
 """Fence one slice in before it starts: its firewall table and the limits of its systemd unit.
 
 The service's own unit loads the firewall file before it starts, so that the port is never open without its rules,
-not even after a reboot. Ports 1-65535, memory in MB, processors in whole VCPU.
+not even after a reboot. Where further units run with it (`parts`), the limits are those of all together.
+Ports 1-65535, memory in MB, processors in whole VCPU.
 Fails with `unit_invalid`, `access_invalid` or `command_failed`.
 """
 
@@ -10,18 +11,42 @@ from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.pumasi_firewall import is_loaded, load, rules
-from ansible.module_utils.pumasi_host import check_unit, make_directory, run, write_file
+from ansible.module_utils.pumasi_host import check_unit, group_of, make_directory, run, write_file
 
-LIMITS = """[Unit]
+SERVICE = """[Unit]
 Wants=network-online.target
 After=network-online.target
 
 [Service]
 ExecStartPre=+/usr/sbin/nft -f {rules}
-MemoryMax={memory_mb}M
-CPUQuota={cpu_percent}%
-TimeoutStopSec=30
+{limits}TimeoutStopSec=30
 {extra}"""
+
+PART = """[Service]
+{limits}TimeoutStopSec=30
+"""
+
+GROUP = """[Slice]
+{limits}"""
+
+LIMITS = """MemoryMax={memory_mb}M
+CPUQuota={cpu_percent}%
+"""
+
+
+def drop_ins(given, rules_file):
+    """What is added to which unit of systemd: text by name."""
+    limits = LIMITS.format(memory_mb=given["memory_mb"], cpu_percent=100 * given["vcpu"])
+    extra = "".join(line + "\n" for line in given["directives"])
+    if not given["parts"]:
+        return {given["service"]: SERVICE.format(rules=rules_file, limits=limits, extra=extra)}
+    group = group_of(given["unit"])
+    member = f"Slice={group}\n"
+    return {
+        group: GROUP.format(limits=limits),
+        given["service"]: SERVICE.format(rules=rules_file, limits=member, extra=extra),
+        **{part: PART.format(limits=member) for part in given["parts"]},
+    }
 
 
 def main():
@@ -33,11 +58,12 @@ def main():
             "allow_from": {"type": "list", "elements": "str", "required": True},
             "vcpu": {"type": "int", "required": True},
             "memory_mb": {"type": "int", "required": True},
+            "parts": {"type": "list", "elements": "str", "default": []},
             "directives": {"type": "list", "elements": "str", "default": []},
         }
     )
     given = module.params
-    unit, service = given["unit"], given["service"]
+    unit = given["unit"]
     check_unit(module, unit)
 
     folder = f"/etc/pumasi/slices/{unit}"
@@ -49,15 +75,11 @@ def main():
     if rules_changed or not loaded:
         load(module, rules_file)
 
-    drop_in = f"/etc/systemd/system/{service}.d"
-    make_directory(drop_in)
-    limits = LIMITS.format(
-        rules=rules_file,
-        memory_mb=given["memory_mb"],
-        cpu_percent=100 * given["vcpu"],
-        extra="".join(line + "\n" for line in given["directives"]),
-    )
-    limits_changed = write_file(f"{drop_in}/pumasi.conf", limits)
+    limits_changed = False
+    for name, text in drop_ins(given, rules_file).items():
+        drop_in = f"/etc/systemd/system/{name}.d"
+        make_directory(drop_in)
+        limits_changed |= write_file(f"{drop_in}/pumasi.conf", text)
     if limits_changed:
         run(module, ["systemctl", "daemon-reload"])
     module.exit_json(changed=rules_changed or not loaded or limits_changed)

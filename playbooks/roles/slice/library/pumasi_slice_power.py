@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Stop one slice so that it stays stopped, also over a restart of the host, or start it (again); its data is left alone.
 
-Stopped means: its unit is masked, none of its processes runs, and nobody listens on its port. Started means: its unit runs and
+Stopped means: its units are masked, none of its processes runs, and nobody listens on its port. Started means: its units run and
 the port is listened on; whether it answers as promised is for a client to try. Doing either again changes nothing; a restart is
-always one.
+always one. Where a slice has several units, all of them go and come together.
 Fails with `unit_invalid`, `residues_invalid`, `data_missing`, `still_running`, `not_running` or `command_failed`.
 """
 
@@ -19,9 +19,10 @@ from ansible.module_utils.pumasi_traces import account_uid, listening_ports, mat
 SECONDS_TO_SETTLE = 30
 
 
-def has(module, service, what, wanted):
-    """Whether systemd says that a property of the service has one of the wanted values."""
-    return run(module, ["systemctl", "show", f"--property={what}", "--value", service])[1].strip() in wanted
+def those(module, services, what, wanted):
+    """The services of which systemd says that a property has one of the wanted values."""
+    asked = ["systemctl", "show", f"--property={what}", "--value"]
+    return [service for service in services if run(module, [*asked, service])[1].strip() in wanted]
 
 
 def settled(is_so):
@@ -32,36 +33,35 @@ def settled(is_so):
     return answer
 
 
-def stop(module, service, unit, port):
-    """Stop and mask the service, and make sure that nothing of it is left running. Returns whether anything was changed."""
-    running = not has(module, service, "ActiveState", ("inactive", "failed"))
-    if running:
-        run(module, ["systemctl", "stop", service], what="The service could not be stopped")
+def stop(module, services, unit, port):
+    """Stop and mask the services, and make sure that nothing of them is left running. Returns whether anything was changed."""
+    ended = those(module, services, "ActiveState", ("inactive", "failed"))
+    if running := [service for service in services if service not in ended]:
+        run(module, ["systemctl", "stop", *running], what="The service could not be stopped")
     # A mask holds whatever wants the unit: the start of the host, a generator, the package's own scripts.
-    open_to_start = not has(module, service, "LoadState", ("masked",))
-    if open_to_start:
-        run(module, ["systemctl", "mask", "--quiet", service])
+    masked = those(module, services, "LoadState", ("masked",))
+    if open_to_start := [service for service in services if service not in masked]:
+        run(module, ["systemctl", "mask", "--quiet", *open_to_start])
     if not settled(lambda: not processes_naming([unit], account_uid(unit)) and port not in listening_ports()):
         module.fail_json(
             msg="The service was stopped, but something of it still runs or listens.",
             code="still_running",
             processes=[found["what"] for found in processes_naming([unit], account_uid(unit))],
         )
-    return running or open_to_start
+    return bool(running or open_to_start)
 
 
-def start(module, service, port):
-    """Unmask and start the service, and wait until it listens. Returns whether anything was changed."""
-    masked = has(module, service, "LoadState", ("masked",))
-    if masked:
-        run(module, ["systemctl", "unmask", "--quiet", service])
-    running = has(module, service, "ActiveState", ("active",))
-    if not running:
-        run(module, ["systemctl", "reset-failed", service], check=False)
-        run(module, ["systemctl", "start", service], what="The service did not start")
+def start(module, services, port):
+    """Unmask and start the services, and wait until one listens. Returns whether anything was changed."""
+    if masked := those(module, services, "LoadState", ("masked",)):
+        run(module, ["systemctl", "unmask", "--quiet", *masked])
+    running = those(module, services, "ActiveState", ("active",))
+    if resting := [service for service in services if service not in running]:
+        run(module, ["systemctl", "reset-failed", *resting], check=False)
+        run(module, ["systemctl", "start", *resting], what="The service did not start")
     if not settled(lambda: port in listening_ports()):
         module.fail_json(msg="The service was started, but does not listen.", code="not_running")
-    return masked or not running
+    return bool(masked or resting)
 
 
 def main():
@@ -82,9 +82,9 @@ def main():
         )
     changed = False
     if state in ("stopped", "restarted"):
-        changed |= stop(module, residues.service, unit, port)
+        changed |= stop(module, residues.services, unit, port)
     if state in ("started", "restarted"):
-        changed |= start(module, residues.service, port)
+        changed |= start(module, residues.services, port)
     module.exit_json(changed=changed)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.pumasi_firewall import remove as remove_firewall
-from ansible.module_utils.pumasi_host import check_unit, run
+from ansible.module_utils.pumasi_host import check_unit, group_of, run
 from ansible.module_utils.pumasi_removal import remove_path
 from ansible.module_utils.pumasi_residues import OPTIONS, read
 from ansible.module_utils.pumasi_traces import account_uid, journal_lines, matching, naming_files, processes_naming
@@ -29,13 +29,15 @@ JOURNAL_ATTEMPTS = 5
 OLD_ACCOUNTS = [f"/etc/{name}-" for name in ("passwd", "group", "shadow", "gshadow", "subuid", "subgid")]
 
 
-def stop_service(module, service):
-    """Stop the unit and clear its failed state; a unit that was never there is already stopped."""
-    state = run(module, ["systemctl", "show", "--property=ActiveState", "--value", service])[1].strip()
-    if state not in ("inactive", "failed"):
-        run(module, ["systemctl", "stop", service], check=False)
-        return [f"service {service}"]
-    return []
+def stop_services(module, services):
+    """Stop the units, and with them the group that holds their limits; one that was never there is already stopped."""
+    stopped = []
+    for name in services:
+        state = run(module, ["systemctl", "show", "--property=ActiveState", "--value", name])[1].strip()
+        if state not in ("inactive", "failed"):
+            run(module, ["systemctl", "stop", name], check=False)
+            stopped.append(f"unit {name}")
+    return stopped
 
 
 def end_processes(module, unit):
@@ -125,7 +127,8 @@ def main():
     unit = module.params["unit"]
     check_unit(module, unit)
     residues = read(module, unit)
-    removed = stop_service(module, residues.service)
+    units = [*residues.services, group_of(unit)]
+    removed = stop_services(module, units)
     removed += end_processes(module, unit)
     paths = remove_paths(residues.paths())
     removed += paths
@@ -133,7 +136,8 @@ def main():
     removed += ["firewall table"] if remove_firewall(module, unit) else []
     if paths:
         run(module, ["systemctl", "daemon-reload"])
-    run(module, ["systemctl", "reset-failed", residues.service], check=False)
+    for name in units:
+        run(module, ["systemctl", "reset-failed", name], check=False)
     words = [unit, module.params["instance_id"]]
     removed += forget_in_texts(["/var/log", *OLD_ACCOUNTS], words)
     removed += forget_in_journal(module, words)

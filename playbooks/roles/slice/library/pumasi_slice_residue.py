@@ -41,10 +41,9 @@ MACHINE_SOURCES = re.compile(r"^(kernel|systemd.*|dbus-daemon)$")
 class Slice:
     """What one slice is called, and the searches that follow from it."""
 
-    def __init__(self, module, service):
+    def __init__(self, module):
         given = module.params
         self.module, self.unit, self.port = module, given["unit"], given["port"]
-        self.service = service
         self.exact = [self.unit, given["instance_id"]]
         self.others = [path.name for path in Path("/etc/pumasi/slices").glob("*") if path.name != self.unit]
         names = [name for name in (given["tenant"], given["name"]) if len(name) >= SHORTEST_NAME]
@@ -204,7 +203,7 @@ def main():
     unknown = [kind["kind"] for kind in residues.kinds if kind["kind"] not in PROBES]
     if unknown:
         module.fail_json(msg=f"The residue list asks for kinds nobody can check: {unknown}.", code="residues_invalid")
-    slice_ = Slice(module, residues.service)
+    slice_ = Slice(module)
     findings = [{"kind": kind["kind"], "what": what} for kind in residues.kinds for what in findings_of(slice_, kind)]
     module.exit_json(
         changed=False,

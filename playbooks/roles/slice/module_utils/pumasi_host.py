@@ -20,6 +20,11 @@ def check_unit(module, unit):
         )
 
 
+def group_of(unit):
+    """The systemd slice that holds the limits where one slice of a host has several units."""
+    return f"pumasi-{unit}.slice"
+
+
 def make_directory(path, mode=0o755):
     """Create a directory and its parents; an existing one keeps its mode. Returns whether it was created."""
     folder = Path(path)

@@ -24,14 +24,14 @@ def read(module, unit):
 class Residues:
     """The list for one slice, with its name filled in.
 
-    :ivar service: the systemd unit of the slice.
-    :ivar kinds: as in `files/residues.yml`.
+    :ivar services: the systemd units of the slice: the one that clients reach, then those that run with it.
+    :ivar kinds: as in `files/residues.yml`; what names a unit there is asked of every one of them.
     :ivar data: the paths without which there is nothing to start.
     """
 
     def __init__(self, common, own, unit):
         self._unit = unit
-        self.service = own["service"].replace("{unit}", unit)
+        self.services = [name.replace("{unit}", unit) for name in (own["service"], *own.get("parts", []))]
         self.kinds = [
             {
                 **kind,
@@ -46,4 +46,8 @@ class Residues:
         return [pattern for kind in self.kinds for pattern in kind["paths"]]
 
     def _filled(self, patterns):
-        return [pattern.replace("{service}", self.service).replace("{unit}", self._unit) for pattern in patterns]
+        filled = []
+        for pattern in patterns:
+            services = self.services if "{service}" in pattern else [""]
+            filled += [pattern.replace("{service}", name).replace("{unit}", self._unit) for name in services]
+        return filled

@@ -9,8 +9,6 @@ Returns `certificate`, as PEM. Fails with `unit_invalid` or `command_failed`.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -21,10 +19,9 @@ from ansible.module_utils.pumasi_host import (
     is_outdated,
     keep_running,
     make_account,
-    make_directory,
-    run,
     write_file,
 )
+from ansible.module_utils.pumasi_mariadb import make_data, own_directory, settings_text
 
 # What the server keeps for itself beside its page cache and its connections: 85 as measured at rest, and its small caches.
 OWN_MEMORY_MB = 112
@@ -69,12 +66,6 @@ RestrictSUIDSGID=yes
 WantedBy=multi-user.target
 """
 
-# The bootstrap reads one statement a line.
-ACCOUNTS = """FLUSH PRIVILEGES;
-ALTER USER root@localhost IDENTIFIED VIA unix_socket;
-DELETE FROM mysql.proxies_priv;
-"""
-
 
 class Server:
     """Where the parts of one server are."""
@@ -90,50 +81,6 @@ class Server:
         self.run = f"/run/mariadb-{unit}"
         self.pid = f"{self.run}/mariadb.pid"
         self.log = f"/var/log/pumasi/{unit}/mariadb.log"
-
-
-def own_directory(path, unit):
-    """A directory that only the slice's user may enter. Returns whether it was made so."""
-    if not make_directory(path, 0o700) and Path(path).owner() == unit:
-        return False
-    shutil.chown(path, unit, unit)
-    return True
-
-
-def create(module, server):
-    """Make the system tables unless an earlier run finished making them. Returns whether they were made."""
-    if Path(server.data).exists():
-        return False
-    fresh, accounts = f"{server.data}.new", f"{server.config}/accounts.sql"
-    shutil.rmtree(fresh, ignore_errors=True)
-    own_directory(server.home, server.unit)
-    write_file(accounts, ACCOUNTS, 0o640, "root", server.unit)
-    run(
-        module,
-        [
-            "runuser",
-            "-u",
-            server.unit,
-            "--",
-            "mariadb-install-db",
-            "--no-defaults",
-            f"--datadir={fresh}",
-            f"--extra-file={accounts}",
-            "--auth-root-authentication-method=socket",
-            "--auth-root-socket-user=root",
-            "--skip-name-resolve",
-            "--skip-test-db",
-            "--innodb-log-file-size=16M",
-            "--innodb-use-native-aio=OFF",
-            # Nothing of it counts before it is moved to its place, and the disk has it by then.
-            "--innodb-flush-log-at-trx-commit=0",
-            "--sync-frm=OFF",
-        ],
-        what="The system tables could not be made",
-    )
-    os.sync()
-    Path(fresh).rename(server.data)
-    return True
 
 
 def certify(module, server, address, name):
@@ -157,34 +104,26 @@ def settings(server, given):
         "log_error": server.log,
         "bind_address": given["address"],
         "port": given["port"],
-        "skip_name_resolve": "ON",
         "require_secure_transport": "ON",
         "ssl_cert": f"{server.config}/server.pem",
         "ssl_key": f"{server.config}/server.pem",
         "tls_version": "TLSv1.2,TLSv1.3",
-        "local_infile": "OFF",
         "secure_file_priv": server.files,
-        "symbolic_links": "OFF",
-        "character_set_server": "utf8mb4",
         "collation_server": given["collation"],
         # The server takes ten for less; its one account does not.
         "max_connections": connections,
         "max_user_connections": connections,
-        "table_open_cache": 400,
-        "table_definition_cache": 400,
         "innodb_buffer_pool_size": f"{cache}M",
         "innodb_log_file_size": f"{min(512, max(16, disk_mb // 16))}M",
         "innodb_log_buffer_size": "8M",
         "innodb_temp_data_file_path": f"ibtmp1:12M:autoextend:max:{disk_mb // 4}M",
-        # The kernel's asynchronous I/O has one limit for the whole host, and no server may take a neighbour's part of it.
-        "innodb_use_native_aio": "OFF",
         "aria_pagecache_buffer_size": "16M",
         "key_buffer_size": "8M",
         "tmp_table_size": "16M",
         "max_heap_table_size": "16M",
         "sort_buffer_size": f"{each_kb}K",
     }
-    return "[mariadbd]\n" + "".join(f"{name} = {value}\n" for name, value in wanted.items())
+    return settings_text(wanted)
 
 
 def main():
@@ -209,7 +148,8 @@ def main():
     readable = {"mode": 0o640, "owner": "root", "group": server.unit}
 
     account = make_account(module, server.unit)
-    created = create(module, server)
+    home = own_directory(server.home, server.unit)
+    created = make_data(module, server.unit, server.data, f"{server.config}/accounts.sql")
     shut = [own_directory(path, server.unit) for path in (server.files, server.scratch)]
     certificate = certify(module, server, given["address"], given["name"])
     write_file(f"{server.config}/mariadb.cnf", settings(server, given), **readable)
@@ -221,7 +161,7 @@ def main():
     read = [TEMPLATE, *(f"{server.config}/{name}" for name in ("mariadb.cnf", "mariadb.env", "server.pem"))]
     started = keep_running(module, server.service, restart=is_outdated(module, server.service, read))
 
-    module.exit_json(changed=account or created or any(shut) or noted or started, certificate=certificate)
+    module.exit_json(changed=account or home or created or any(shut) or noted or started, certificate=certificate)
 
 
 if __name__ == "__main__":
