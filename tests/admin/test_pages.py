@@ -65,9 +65,8 @@ def data(developer: User, approver: User, loan: Project, zone_a: Any) -> Order:
         subject_type="order", subject_id=order.pk, tenant=order.tenant, title="x", deed="create", content_hash="0" * 64,
         steps=[{"who": "approver", "people": 1}], who="approver", opened_at=NOW, closed_at=NOW, outcome="approved",
     )  # fmt: skip
-    Decision.objects.create(
-        request=asked, level=1, verdict="approved", content_hash="0" * 64, decided_by=approver, decided_at=NOW
-    )
+    said = {"level": 1, "verdict": "approved", "content_hash": "0" * 64, "decided_at": NOW}
+    Decision.objects.create(request=asked, decided_by=approver, **said)
     ApprovalRule.objects.create(name="rule", tenant=order.tenant, steps=[{"who": "approver", "people": 2}])
     FreezeWindow.objects.create(
         reason="Closing", deeds=["create"], recurrence="month_end", working_days=3, starts_at=NOW
@@ -77,8 +76,8 @@ def data(developer: User, approver: User, loan: Project, zone_a: Any) -> Order:
         person=approver, delegate=developer, tenant=order.tenant, starts_at=NOW, ends_at=NOW, created_at=NOW
     )
     instance = ServiceInstance.objects.get()
-    user = InstanceFactory(project=loan, plan=order.plan, name="loan-app")
-    ServiceLink.objects.create(consumer=user, provider=instance, alias="DB", created_at=NOW)
+    consumer = InstanceFactory(project=loan, plan=order.plan)
+    ServiceLink.objects.create(consumer=consumer, provider=instance, alias="DB", created_at=NOW)
     measure(NOW)
     reprice(NOW)
     recall = Recall.objects.create(
@@ -116,8 +115,7 @@ def url(model: type[models.Model], page: str, *args: object) -> str:
 
 def test_every_model_of_ours_has_a_page() -> None:
     ours = {model for model in apps.get_models() if model.__module__.startswith("catalog.")}
-    # What is in a folder stands on the page of its version.
-    assert ours - {OfferingFolder} == set(OURS)
+    assert ours - {OfferingFolder} == set(OURS), "what is in a folder stands on the page of its version"
 
 
 @pytest.mark.parametrize("model", OURS, ids=lambda model: model._meta.model_name)
