@@ -211,14 +211,14 @@ def _lock_of_uv() -> Path:
 
 
 def _places_of_pip() -> list[str]:
-    """Where pip's own settings look for packages, in the words of uv, which reads none of them; hashes say what is right."""
+    """Where pip looks for packages, and whom it trusts, in the words of uv, which does not read pip's settings."""
     words = [str(PYTHON), "-m", "pip", "config", "list"]
     lines = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
     said = {line.split("=")[0]: line.split("=", 1)[1].strip("'").split() for line in lines if "=" in line}
     kinds = ("index-url", "extra-index-url", "find-links")
     found = [(name.split(".")[-1], place) for name, places in said.items() for place in places]
     chosen = [word for kind, place in found if kind in kinds for word in (f"--{kind}", place)]
-    return ["--index-strategy", "unsafe-best-match", *chosen]
+    return ["--system-certs", "--index-strategy", "unsafe-best-match", *chosen]
 
 
 def _can_make_venv() -> bool:
