@@ -1,24 +1,21 @@
 #!/usr/bin/python3
-"""Show that a replica follows its primary: a row written to the one is read from the other, and the other takes no writes.
+"""Show that a replica follows its primary: what is committed on the one is replayed on the other, and the other takes no writes.
 
-Runs where the client is (the controller), with the delivered credentials. Returns `problem`: "" or one of `client_missing`,
-`write_failed`, `not_followed` (the row did not arrive in time), `replica_writable`; with the client's words in `detail`.
+It is seen by the position in the write-ahead log, so that any number of tries side by side leave nothing behind.
+Runs where the client is, with the delivered credentials. Returns `problem`: "" or one of `client_missing`, `write_failed`,
+`not_followed` (it did not arrive in time), `replica_writable`; with the client's words in `detail`.
 """
 
 from __future__ import annotations
 
-import shutil
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.pumasi_psql import Owner
 
-WRITE = """DROP TABLE IF EXISTS "%(table)s";
-CREATE TABLE "%(table)s" (word text);
-INSERT INTO "%(table)s" VALUES ('%(word)s');
-"""
-READ = 'SELECT word FROM "%(table)s";\n'
-CHANGE = """INSERT INTO "%(table)s" VALUES ('changed');\n"""
-DROP = 'DROP TABLE "%(table)s";\n'
+COMMIT = "SELECT txid_current();\nSELECT pg_current_wal_flush_lsn();\n"
+REPLAYED = "SELECT pg_is_in_recovery() AND pg_last_wal_replay_lsn() >= '%s'::pg_lsn;\n"
+WRITE = 'BEGIN;\nCREATE TABLE "pumasi_writable_%s" ();\nROLLBACK;\n'
 
 
 def main():
@@ -30,45 +27,25 @@ def main():
             "database": {"type": "str", "required": True},
             "username": {"type": "str", "required": True},
             "password": {"type": "str", "required": True, "no_log": True},
-            "seconds": {"type": "int", "default": 20},
+            "seconds": {"type": "int", "default": 10},
+            "seconds_to_arrive": {"type": "int", "default": 20},
         }
     )
     given = module.params
-    client = shutil.which("psql")
-    if client is None:
-        module.exit_json(problem="client_missing", detail="psql is not installed here.")
-
-    def psql(at, statement):
-        environment = {
-            "PGHOST": at["address"],
-            "PGPORT": str(at["port"]),
-            "PGDATABASE": given["database"],
-            "PGUSER": given["username"],
-            "PGPASSWORD": given["password"],
-            "PGSSLMODE": "require",
-            "PGCONNECT_TIMEOUT": "10",
-            "PGPASSFILE": "/dev/null",
-            "LC_ALL": "C",
-        }
-        words = [client, "-X", "-A", "-t", "-q", "-w", "-v", "ON_ERROR_STOP=1"]
-        rc, out, err = module.run_command(words, data=statement, environ_update=environment)
-        return rc, out.strip(), err.strip()[-500:]
-
-    word = str(time.time_ns())
-    names = {"table": f"pumasi_follows_{given['unit']}", "word": word}
-    rc, _out, err = psql(given["primary"], WRITE % names)
+    owner = Owner(module, given)
+    rc, said, err = owner.says(given["primary"], given["password"], COMMIT)
     if rc != 0:
         module.exit_json(problem="write_failed", detail=err)
-    until, seen, err = time.monotonic() + given["seconds"], "", ""
-    while seen != word and time.monotonic() < until:
-        _rc, seen, err = psql(given["replica"], READ % names)
-    if seen == word:
-        rc, _out, refused = psql(given["replica"], CHANGE % names)
-    psql(given["primary"], DROP % names)
-    if seen != word:
-        module.exit_json(problem="not_followed", detail=err or "The row did not arrive.")
-    if rc == 0 or "read-only transaction" not in refused:
-        module.exit_json(problem="replica_writable", detail=refused)
+    position = said.split()[-1]
+    until, seen = time.monotonic() + given["seconds_to_arrive"], ""
+    while seen != "t" and time.monotonic() < until:
+        rc, seen, err = owner.says(given["replica"], given["password"], REPLAYED % position)
+        time.sleep(0 if seen == "t" else 0.2)
+    if seen != "t":
+        module.exit_json(problem="not_followed", detail=err or "What was committed did not arrive.")
+    rc, said, err = owner.says(given["replica"], given["password"], WRITE % given["unit"])
+    if rc == 0 or "read-only transaction" not in err:
+        module.exit_json(problem="replica_writable", detail=err)
     module.exit_json(problem="", detail="")
 
 

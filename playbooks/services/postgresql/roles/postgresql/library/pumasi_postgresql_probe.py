@@ -8,13 +8,11 @@ Runs where the client is (the controller). Returns `problem`: "" or one of `clie
 
 from __future__ import annotations
 
-import shutil
-
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.pumasi_psql import Owner
 
 # In one transaction: another try that is under way waits for its end, and one that is killed leaves nothing.
-SCRIPT = """\\set ON_ERROR_STOP on
-BEGIN;
+SCRIPT = """BEGIN;
 CREATE TABLE "pumasi_verify_%(unit)s" (word text NOT NULL);
 INSERT INTO "pumasi_verify_%(unit)s" VALUES ('pumasi');
 SELECT word FROM "pumasi_verify_%(unit)s";
@@ -38,42 +36,22 @@ def main():
         }
     )
     given = module.params
-    client = shutil.which("psql")
-    if client is None:
-        module.exit_json(problem="client_missing", detail="psql is not installed here.")
-
-    def psql(password, script):
-        environment = {
-            "PGHOST": given["address"],
-            "PGPORT": str(given["port"]),
-            "PGDATABASE": given["database"],
-            "PGUSER": given["username"],
-            "PGPASSWORD": password,
-            "PGSSLMODE": "require",
-            "PGCONNECT_TIMEOUT": str(given["seconds"]),
-            "PGPASSFILE": "/dev/null",
-            "LC_ALL": "C",
-        }
-        return module.run_command(
-            [client, "--no-psqlrc", "--no-password", "--quiet", "--tuples-only", "--no-align"],
-            data=script,
-            environ_update=environment,
-        )
+    owner = Owner(module, given)
 
     unit = {"unit": given["unit"]}
-    rc, out, err = psql(given["password"], CLEAR % unit + SCRIPT % unit)
+    rc, out, err = owner.says(given, given["password"], CLEAR % unit + SCRIPT % unit)
     if rc == 2:
-        module.exit_json(problem="unreachable", detail=err.strip()[-500:])
+        module.exit_json(problem="unreachable", detail=err)
     if rc != 0 or out.split() != ["pumasi"]:
-        module.exit_json(problem="write_failed", detail=err.strip()[-500:])
+        module.exit_json(problem="write_failed", detail=err)
 
-    rc, out, err = psql(given["password"][::-1] + "x", "SELECT 1;\n")
+    rc, out, err = owner.says(given, given["password"][::-1] + "x", "SELECT 1;\n")
     if rc == 0:
         module.exit_json(
             problem="wrong_password_accepted", detail="The server took a password that is not the delivered one."
         )
     if "password authentication failed" not in err:
-        module.exit_json(problem="refusal_unclear", detail=err.strip()[-500:])
+        module.exit_json(problem="refusal_unclear", detail=err)
     module.exit_json(problem="", detail="")
 
 
