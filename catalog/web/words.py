@@ -1,6 +1,8 @@
 """The portal's words: units, sizes, categories, and texts kept in two languages."""
 
+import uuid
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from django.utils.formats import number_format
@@ -9,6 +11,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from catalog.common.words import language
+from catalog.offerings.models import OfferingVersion
+from catalog.offerings.operations import operations_of
 from catalog.tenancy.models import User
 
 OFFERING_ICONS = frozenset({"database", "bolt", "box", "messages", "app-window", "world"})
@@ -89,9 +93,23 @@ def credential(name: str) -> str:
     return str(_CREDENTIALS.get(name, name))
 
 
-def operation(name: str) -> str:
-    """The word for an operation where its manifest is not at hand; an unknown one is its own word."""
-    return str(_OPERATIONS.get(name, name))
+def operation(name: str, version_id: uuid.UUID) -> str:
+    """The word for an operation of a service that this version built; an unknown one is its own word.
+
+    Usual ones are known. Of others the manifest is asked, once in the life of a process: it never changes once something was
+    ordered.
+    """
+    usual = _OPERATIONS.get(name)
+    if usual is not None:
+        return str(usual)
+    titles = _titles(version_id).get(name)
+    return of_both(titles) if titles else name
+
+
+@lru_cache(maxsize=1024)
+def _titles(version_id: uuid.UUID) -> Mapping[str, Mapping[str, str]]:
+    manifest = OfferingVersion.objects.only("manifest").get(pk=version_id).manifest
+    return {each.name: each.title for each in operations_of(manifest)}
 
 
 def full_name(user: User) -> str:

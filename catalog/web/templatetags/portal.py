@@ -53,7 +53,7 @@ def state(thing: Order | ServiceInstance | Host) -> SafeString:
 @register.filter
 def deed(order: Order) -> str:
     """What an order does: the kind, or of an operation its name."""
-    return words.operation(order.operation) if order.operation else capfirst(order.get_kind_display())
+    return words.operation(order.operation, order.version_id) if order.operation else capfirst(order.get_kind_display())
 
 
 @register.filter
