@@ -153,7 +153,7 @@ def _tried(run_id: UUID, checks: Sequence[Check], way: Way) -> list[tuple[Check,
     # A service whose host is away has not failed: it cannot be seen.
     answers = answering({each for check in failed for each in check.targets})
     silent = {target for target, answered in answers.items() if not answered}
-    verdicts = []
+    verdicts: list[tuple[Check, Verdict]] = []
     for check in checks:
         if silent.intersection(check.targets):
             verdicts.append((check, Verdict(Outcome.UNKNOWN, code=HOST_SILENT)))
@@ -164,4 +164,4 @@ def _tried(run_id: UUID, checks: Sequence[Check], way: Way) -> list[tuple[Check,
         elif not held_up:
             code = UNFINISHED if result.status is Status.TIMEOUT else BROKEN
             verdicts.append((check, Verdict(Outcome.UNKNOWN, code=code)))
-    return verdicts
+    return services.doubted(verdicts)

@@ -5,7 +5,7 @@ counts only if the service is still what it was; an order that came meanwhile ha
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -40,6 +40,9 @@ log = structlog.get_logger(__name__)
 HEALTH = system("health-check")
 CLAIM = timedelta(minutes=5)
 """How long a run may take for what it has taken; longer than any check may take (``flows.health_check``)."""
+
+MANY = 5
+"""So many that fail together, and no other beside them, cast doubt on the check."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,22 @@ def _check(instance: ServiceInstance, run: uuid.UUID, now: datetime) -> Check | 
         secrets=assignment.secrets,
         targets=targets,
     )
+
+
+def doubted(verdicts: Sequence[tuple[Check, Verdict]]) -> list[tuple[Check, Verdict]]:
+    """The verdicts of services that were tried together, where nothing speaks against them.
+
+    Where :data:`MANY` or more on several hosts fail all, and at one task, it is what they share that failed, such as the name
+    server of their zone: none of them is called unwell for it.
+    """
+    failed = [(check, verdict) for check, verdict in verdicts if verdict.outcome == Outcome.FAILED]
+    hosts = {target.host_id for check, _verdict in failed for target in check.targets}
+    if len(failed) < MANY or len(failed) < len(verdicts) or len(hosts) < 2:
+        return list(verdicts)
+    if len({verdict.task for _check, verdict in failed}) > 1:
+        return list(verdicts)
+    log.error("all_failed_at_once", many=len(failed), task=failed[0][1].task)
+    return [(check, Verdict(Outcome.UNKNOWN, code=words.ALL_AT_ONCE)) for check, _verdict in failed]
 
 
 def release(run: uuid.UUID, *, now: datetime) -> int:

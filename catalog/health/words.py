@@ -8,8 +8,8 @@ from django.utils.translation import gettext_lazy as _
 
 from catalog.common import words
 
-HOST_AWAY, HOST_SILENT, UNFINISHED, BROKEN, NO_WORKER = (
-    "host-away", "host-silent", "check-unfinished", "check-broken", "no-worker",
+HOST_AWAY, HOST_SILENT, UNFINISHED, BROKEN, NO_WORKER, ALL_AT_ONCE = (
+    "host-away", "host-silent", "check-unfinished", "check-broken", "no-worker", "all-at-once",
 )  # fmt: skip
 
 _WHY = {
@@ -17,6 +17,9 @@ _WHY = {
     HOST_SILENT: _("Its server does not answer."),
     UNFINISHED: _("The check did not come to its end in time."),
     BROKEN: _("The check itself could not be run."),
+    ALL_AT_ONCE: _(
+        "All services failed at once, so it is rather what they share: the network of the zone, or its name server."
+    ),
 }
 
 

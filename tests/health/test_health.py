@@ -1,6 +1,7 @@
 """The regular check: who is checked, what follows from what is seen, and that it never comes between people and their service."""
 
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -310,3 +311,30 @@ def test_checks_and_orders_at_once_leave_one_truth(settings: Any) -> None:
     world.operated(order)
     assert state(instance) == {"stop": "stopped", "start": "active"}[order.operation]
     assert Mail.objects.count() == said["True"]
+
+
+# ---- what is seen of many at once
+
+
+def together_tried(world: World, tasks: list[str], *, hosts: int, well: int = 0) -> list[str]:
+    """What becomes of failures at these tasks, spread over so many hosts, with so many beside them that are well."""
+    (check,) = taken(world)
+    targets = [replace(check.targets[0], host_id=uuid.uuid4()) for _host in range(hosts)]
+    each = [(replace(check, targets=(targets[n % hosts],)), Verdict(Outcome.FAILED, t)) for n, t in enumerate(tasks)]
+    each += [(check, GOOD)] * well
+    return [verdict.code or verdict.outcome.value for _check, verdict in services.doubted(each)]
+
+
+def test_where_all_fail_at_once_it_is_what_they_share(world: World, instance: ServiceInstance) -> None:
+    assert together_tried(world, ["Ask"] * 5, hosts=2) == ["all-at-once"] * 5
+
+
+@pytest.mark.parametrize(
+    ("tasks", "hosts", "well"),
+    [(["Ask"] * 4, 2, 0), (["Ask"] * 5, 1, 0), (["Ask"] * 5, 2, 1), (["Ask"] * 4 + ["Write"], 2, 0)],
+    ids=["few", "one host", "another is well", "different tasks"],
+)
+def test_otherwise_each_failure_counts(
+    world: World, instance: ServiceInstance, tasks: list[str], hosts: int, well: int
+) -> None:
+    assert together_tried(world, tasks, hosts=hosts, well=well) == ["failed"] * len(tasks) + ["healthy"] * well
