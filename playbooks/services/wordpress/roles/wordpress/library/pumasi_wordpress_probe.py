@@ -147,7 +147,7 @@ def main():
             "port": {"type": "int", "required": True},
             "username": {"type": "str", "required": True},
             "password": {"type": "str", "required": True, "no_log": True},
-            "seconds": {"type": "int", "default": 20},
+            "seconds": {"type": "int", "default": 40},
         }
     )
     try:
