@@ -28,7 +28,7 @@ from tests.factories import NOW, TESTER, HostFactory, UserFactory
 
 READS = {
     "me", "offerings", "offering", "instances", "instance", "quotas", "loans", "host", "host-events", "certificates",
-    "order", "order-events", "audit", "audit-export", "audit-head", "schema", "docs", "approvals", "approval",
+    "order", "order-events", "order-finding", "audit", "audit-export", "audit-head", "schema", "docs", "approvals", "approval",
 }  # fmt: skip
 """Routes that change nothing."""
 ASKS = {("approval-preview", "POST")}

@@ -13,6 +13,7 @@ from catalog.common import clock
 from catalog.instances.models import ServiceInstance
 from catalog.ipam.models import Prefix, Vlan
 from catalog.offerings.models import Plan
+from catalog.orders import findings
 from catalog.orders.models import Order
 from catalog.pool.models import Host
 from catalog.tenancy.models import Membership, Project, Role, Tenant, User
@@ -25,6 +26,7 @@ A = Action
 FREE = "whoever is signed in"
 OF_PROJECT: dict[tuple[str, str], Action] = {
     ("order", "GET"): A.VIEW, ("order-events", "GET"): A.VIEW, ("order-approve", "POST"): A.APPROVE,
+    ("order-finding", "GET"): A.VIEW,
     ("order-reject", "POST"): A.APPROVE, ("order-cancel", "POST"): A.ORDER, ("order-retry", "POST"): A.ORDER,
     ("instance", "GET"): A.VIEW, ("credentials", "POST"): A.REVEAL_SECRET, ("lease", "GET"): A.VIEW,
     ("lease", "POST"): A.ORDER, ("hold", "POST"): A.HOLD, ("lift-hold", "POST"): A.HOLD, ("give-back", "POST"): A.ORDER,
@@ -165,6 +167,7 @@ def test_every_endpoint_answers_every_role_as_the_matrix_says(  # noqa: PLR0917
     vlan = Vlan.objects.create(zone=host.zone, vid=7, name="x")
     prefix = Prefix.objects.create(zone=host.zone, cidr="10.8.0.0/24")
     record.seal(now)
+    findings.keep(order, {"diagnosis": {}}, now=now)
     actor, caller = acting(user), call(user)
     bodies: dict[str, dict[str, Any]] = BODIES | {
         "orders": {"project": "capital/loan", "offering": "postgresql", "plan": "shared-small", "name": "walked-db"},

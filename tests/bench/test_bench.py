@@ -12,7 +12,7 @@ from tests.bench.figures import COMPARED, Comparison, difference, percentile, ra
 from tests.bench.pool import claims
 from tests.bench.stage import offerings_with_bench
 from tests.bench.table import render
-from tests.playbooks.clients import SERVICES
+from tests.playbooks.clients import SERVICES, STACKS
 
 HERE = Path(__file__).parent
 SCRIPTS = sorted((HERE / "scripts").glob("*.sh"))
@@ -80,7 +80,7 @@ def test_a_ragged_table_is_refused() -> None:
 
 def test_the_benchs_service_is_read_beside_the_others(tmp_path: Path) -> None:
     playbooks = offerings_with_bench(tmp_path)
-    assert [manifest.slug for manifest in read_all(playbooks / "services")] == sorted(["bench", *SERVICES])
+    assert [manifest.slug for manifest in read_all(playbooks / "services")] == sorted(["bench", *SERVICES, *STACKS])
     assert not (HERE.parents[1] / "playbooks" / "services" / "bench").exists()
 
 
