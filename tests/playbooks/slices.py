@@ -116,6 +116,7 @@ class Slice:
 
     def values(self) -> dict[str, Any]:
         said, parameters = manifest(self.slug, self.services), self.all_parameters
+        memory_mb = CLIENTS[self.slug].memory_mb if self.slug in CLIENTS else 256
         names = {"endpoint": {"name": self.full_name}, "dns": self.rack.dns()} if self.named else {"endpoint": {}}
         return {
             **names,
@@ -126,7 +127,7 @@ class Slice:
             "member": {"name": "main", "role": "main", "number": 1},
             "members": [{"name": "main", "role": "main", "address": self.address, "port": self.port}],
             "endpoint": names["endpoint"] | {"address": self.address, "port": self.port},
-            "size": {"vcpu": 1, "memory_mb": self.client.memory_mb, "disk_gb": 1},
+            "size": {"vcpu": 1, "memory_mb": memory_mb, "disk_gb": 1},
             "plan": {"slug": "shared-small", "topology": "slice"},
             "parameters": parameters,
             "credentials": self.credentials,
