@@ -93,11 +93,11 @@ def new_run(attempt: int = 1) -> str:
     return f"{uuid.uuid4()}:{attempt}"
 
 
-def until(condition: Callable[[], bool], seconds: float = 15) -> bool:
-    """Whether the condition came true in time."""
+def until(condition: Callable[[], bool], seconds: float = 15, *, every: float = 0.05) -> bool:
+    """Whether the condition came true in time; looked at again after ``every`` seconds."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
             return False
-        time.sleep(0.05)
+        time.sleep(every)
     return True

@@ -1,7 +1,6 @@
 """The regular check through Prefect, our worker and Ansible: what fails is tainted, what cannot be seen is not."""
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +11,8 @@ from tests.flows.engine import Engine
 from tests.flows.plays import until
 from tests.flows.test_orders_on_hosts import enrolled, settle, traces_of
 from tests.rack.driver import Rack
+
+ANSWERS = "for s in /run/postgresql/.s.PGSQL.*[0-9]; do pg_isready -h /run/postgresql -p ${s##*.}; done || true"
 
 pytestmark = [pytest.mark.rack, pytest.mark.stack, pytest.mark.long]
 
@@ -75,7 +76,7 @@ def test_a_service_that_stops_answering_is_tainted_and_active_again_when_it_answ
         lambda: flow_rack.ssh(HOST, "systemctl is-system-running || true").strip() in {"running", "degraded"}, 90
     )
     flow_rack.ssh(HOST, f"systemctl start postgresql@15-{unit}.service")
-    time.sleep(2)
+    assert until(lambda: "accepting" in flow_rack.ssh(HOST, ANSWERS), 60)
     again = checked(engine, order)
     assert (again["outcome"], again["state"], again["state_reason"]) == ("healthy", "active", "")
     assert len(again["letters"]) == 2

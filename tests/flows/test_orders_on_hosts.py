@@ -3,8 +3,7 @@
 import json
 import signal
 import subprocess
-import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,21 +34,29 @@ def engine(flow_rack: Rack, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def enrolled(engine: Engine) -> None:
-    """Wait until the host may be given to somebody; what Prefect's locked SQLite refused is sent again meanwhile."""
-    end = time.monotonic() + 120
-    while (state := engine.state("pool_host", engine.host)) != "available" and time.monotonic() < end:
-        engine.scene("repair")
-        time.sleep(1)
-    assert state == "available", engine.log("worker")
+    """Wait until the host may be given to somebody."""
+    assert _followed(engine, "pool_host", engine.host, {"available"}, 120) == "available", engine.log("worker")
 
 
 def settle(engine: Engine, order: str, within: float = 240) -> str:
-    """Wait for the order's end, repairing as Celery's beat does; its final state."""
-    end = time.monotonic() + within
-    while (state := engine.state("orders_order", order)) not in FINAL and time.monotonic() < end:
+    """Wait for the order's end; its final state."""
+    return _followed(engine, "orders_order", order, FINAL, within)
+
+
+def _followed(engine: Engine, table: str, key: str, ends: Collection[str], within: float) -> str:
+    """The state of a row once it is one of ``ends``, or after so many seconds; repaired meanwhile, as Celery's beat does.
+
+    So what Prefect's locked SQLite refused is sent again.
+    """
+
+    def ended() -> bool:
+        if engine.state(table, key) in ends:
+            return True
         engine.scene("repair")
-        time.sleep(1)
-    return state
+        return False
+
+    until(ended, within, every=1)
+    return engine.state(table, key)
 
 
 def under_way(engine: Engine, order: str) -> None:

@@ -237,9 +237,9 @@ def unpack(archive, target):
         zipfile.BadZipFile,
         zlib.error,
         EOFError,
-        NotImplementedError,
+        NotImplementedError,  # zipfile's word for a way of compressing that it does not know
         ValueError,
-        RuntimeError,
+        RuntimeError,  # and for a password that it would need
     ) as error:
         raise Refused(
             "archive_unreadable", f"The source is no .tar.gz or .zip that can be read ({str(error)[:200]})."
