@@ -3,20 +3,14 @@
 from datetime import datetime
 from typing import Any
 
-import structlog
-from django.utils import translation
 from django.utils.functional import Promise
-from django.utils.timezone import get_default_timezone_name
 from django.utils.translation import gettext_lazy as _
 
 from catalog.common import words
 from catalog.health.models import Health
 from catalog.health.words import cause
 from catalog.instances.models import ServiceInstance
-from catalog.leases.letters import recipients
-from catalog.mail import services as mail
-
-log = structlog.get_logger(__name__)
+from catalog.leases.letters import local, write_about
 
 Letter = tuple[str | Promise, str | Promise]
 
@@ -43,23 +37,15 @@ def tell(instance: ServiceInstance, health: Health, letter: Letter, *, since: da
     :param since: since when it had failed.
     :returns: the user names of those it went to.
     """
-    people = recipients(instance, now=now)
     subject, body = letter
-    for person in people:
-        with translation.override(person.language):
-            said: dict[str, Any] = {
-                "name": instance.name,
-                "offering": getattr(instance.plan.offering, f"name_{words.language()}"),
-                "project": f"{instance.tenant.slug}/{instance.project.slug}",
-                "when": f"{words.moment(now)} ({get_default_timezone_name()})",
-                "since": words.moment(since),
-                "times": health.failures,
-                "cause": cause(health.task, health.message, instance.version.manifest),
-            }
-            mail.write(
-                person, subject=str(subject) % said, body=str(body) % said, subject_type="instance",
-                subject_id=str(instance.pk), now=now,
-            )  # fmt: skip
-    if not people:
-        log.warning("nobody_to_tell", instance=str(instance.pk))
-    return [person.get_username() for person in people]
+
+    def said() -> dict[str, Any]:
+        return {
+            "when": local(now),
+            "since": words.moment(since),
+            "times": health.failures,
+            "cause": cause(health.task, health.message, instance.version.manifest),
+        }
+
+    about = {"subject_type": "instance", "subject_id": str(instance.pk)}
+    return write_about(instance, subject, body, said, now=now, **about)

@@ -30,9 +30,8 @@ from catalog.orders.models import Order
 from catalog.orders.states import OrderKind
 from catalog.orders.turns import AT_WORK
 from catalog.placement.selectors import locate_rows
-from catalog.pool import services as pool
 from catalog.pool.states import HostState
-from catalog.pool.targets import Target, target_of
+from catalog.pool.targets import Target
 from catalog.tenancy.policy import system
 
 log = structlog.get_logger(__name__)
@@ -138,7 +137,6 @@ def _check(instance: ServiceInstance, run: uuid.UUID, now: datetime) -> Check | 
     )  # fmt: skip
     try:
         assignment = assignment_of(told_as, now + CLAIM)
-        targets = tuple(target_of(host, pool.known_key(host).public_key) for host in hosts)
     except DomainError as error:
         log.warning("check_impossible", instance=str(instance.pk), code=error.code)
         return Verdict(Outcome.UNKNOWN, code=words.BROKEN)
@@ -153,7 +151,7 @@ def _check(instance: ServiceInstance, run: uuid.UUID, now: datetime) -> Check | 
         playbook=assignment.playbooks["verify"],
         values={**assignment.values, "run": mark},
         secrets=assignment.secrets,
-        targets=targets,
+        targets=tuple(part.target for part in assignment.parts),
     )
 
 

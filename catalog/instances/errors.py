@@ -41,7 +41,7 @@ class LinksNotTaken(InvalidInput):
 
 class LinkInvalid(InvalidInput):
     code = "link-invalid"
-    title = _("Name it with up to 30 of A–Z, 0–9 and _, starting with a letter.")
+    title = _("Name it with up to 40 of A–Z, 0–9 and _, starting with a letter.")
 
 
 class LinkUnknown(InvalidInput):

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from catalog.audit.services import record
 from catalog.instances import services as instances
 from catalog.instances.errors import LinkInvalid, LinksNotTaken, LinkUnknown
 from catalog.instances.models import ServiceInstance, ServiceLink
@@ -14,7 +15,8 @@ from catalog.instances.states import InstanceState
 from catalog.tenancy.models import Project
 from catalog.tenancy.policy import Action, Actor, can
 
-ALIAS = re.compile(r"\A[A-Z][A-Z0-9_]{0,29}\Z")
+ALIAS = re.compile(r"\A[A-Z][A-Z0-9_]{0,39}\Z")
+"""As long as a name may be, so that no two names have one alias."""
 GONE = (InstanceState.DECOMMISSIONED, InstanceState.FAILED)
 
 
@@ -34,14 +36,14 @@ def usable(actor: Actor, project: Project) -> "QuerySet[ServiceInstance]":
 
 
 def alias_of(name: str) -> str:
-    """The alias that follows from a service's name: ``loan-db-1`` is ``LOAN_DB_1``. The first 30 characters."""
-    return name.upper().replace("-", "_")[:30]
+    """The alias that follows from a service's name: ``loan-db-1`` is ``LOAN_DB_1``."""
+    return name.upper().replace("-", "_")
 
 
 def connect(actor: Actor, consumer: ServiceInstance, wanted: Mapping[str, str], *, now: datetime) -> None:
     """Tell a pending service which others of its project it uses, in the caller's transaction.
 
-    :param wanted: alias (``A``–``Z``, digits and ``_``, up to 30) → name of the service.
+    :param wanted: alias (``A``–``Z``, digits and ``_``, up to 40) → name of the service.
     :raises LinksNotTaken: it uses none, or not so many.
     :raises LinkInvalid: an alias breaks the pattern.
     :raises LinkUnknown: its project has no such service that stands, or the actor may not see credentials there.
@@ -59,6 +61,12 @@ def connect(actor: Actor, consumer: ServiceInstance, wanted: Mapping[str, str], 
         ServiceLink(consumer=consumer, provider=found[name], alias=alias, created_at=now)
         for alias, name in wanted.items()
     )
+    # Whoever can make a service print what it knows has seen the credentials of what it uses, though they are shown only once.
+    for alias, name in sorted(wanted.items()):
+        record(
+            actor, "binding.linked", subject_type="instance", subject_id=str(found[name].pk),
+            tenant_id=consumer.tenant_id, after={"consumer": str(consumer.pk), "alias": alias}, now=now,
+        )  # fmt: skip
 
 
 def links_of(consumer: ServiceInstance) -> "QuerySet[ServiceLink]":

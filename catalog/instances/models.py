@@ -98,7 +98,7 @@ class ServiceLink(models.Model):
 
     consumer = models.ForeignKey(ServiceInstance, on_delete=models.CASCADE, related_name="links")
     provider = models.ForeignKey(ServiceInstance, on_delete=models.PROTECT, related_name="dependents")
-    alias = models.CharField(max_length=30)
+    alias = models.CharField(max_length=40)
     created_at = models.DateTimeField()
 
     class Meta:

@@ -1,5 +1,6 @@
 """Letters about leases: to whom, and in which words."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -124,24 +125,51 @@ def tell(lease: Lease, letter: Letter, *, now: datetime, reason: str | Promise =
 
     :returns: the user names of those it went to.
     """
-    instance = lease.instance
-    people = recipients(instance, now=now)
     end = lease.erased_at if letter.of_grace else lease.ends_at
+
+    def said() -> dict[str, Any]:
+        return {
+            "when": local(end),
+            "left": words.span(max(end - now, timedelta(0))),
+            "erased": local(lease.erased_at),
+            "reason": reason,
+        }
+
+    about = {"subject_type": "lease", "subject_id": str(lease.pk)}
+    expires_at = end if letter.until_the_end else None
+    return write_about(lease.instance, letter.subject, letter.body, said, now=now, expires_at=expires_at, **about)
+
+
+def local(at: datetime) -> str:
+    """An instant as the group's people write it, with the name of its time zone."""
+    return f"{words.moment(at)} ({get_default_timezone_name()})"
+
+
+def write_about(
+    instance: ServiceInstance,
+    subject: str | Promise,
+    body: str | Promise,
+    said: Callable[[], Mapping[str, Any]],
+    *,
+    now: datetime,
+    **more: Any,
+) -> list[str]:
+    """Write to everybody who is to know about a service, each in their language, in the caller's transaction.
+
+    :param said: what the texts name beside the service's ``name``, ``offering`` and ``project``; asked in each language.
+    :param more: as for :func:`catalog.mail.services.write`.
+    :returns: the user names of those it went to.
+    """
+    people = recipients(instance, now=now)
     for person in people:
         with translation.override(person.language):
-            said: dict[str, Any] = {
+            named = {
                 "name": instance.name,
                 "offering": getattr(instance.plan.offering, f"name_{words.language()}"),
                 "project": f"{instance.tenant.slug}/{instance.project.slug}",
-                "when": f"{words.moment(end)} ({get_default_timezone_name()})",
-                "left": words.span(max(end - now, timedelta(0))),
-                "erased": f"{words.moment(lease.erased_at)} ({get_default_timezone_name()})",
-                "reason": reason,
+                **said(),
             }
-            mail.write(
-                person, subject=str(letter.subject) % said, body=str(letter.body) % said, subject_type="lease",
-                subject_id=str(lease.pk), now=now, expires_at=end if letter.until_the_end else None,
-            )  # fmt: skip
+            mail.write(person, subject=str(subject) % named, body=str(body) % named, now=now, **more)
     if not people:
-        log.warning("nobody_to_tell", lease=str(lease.pk), instance=str(instance.pk))
+        log.warning("nobody_to_tell", instance=str(instance.pk))
     return [person.get_username() for person in people]

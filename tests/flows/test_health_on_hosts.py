@@ -9,7 +9,7 @@ import pytest
 from tests.flows.conftest import HOST
 from tests.flows.engine import Engine
 from tests.flows.plays import until
-from tests.flows.test_orders_on_hosts import enrolled, settle, traces_of
+from tests.flows.test_orders_on_hosts import settle, traces_of, with_a_host
 from tests.rack.driver import Rack
 
 ANSWERS = "for s in /run/postgresql/.s.PGSQL.*[0-9]; do pg_isready -h /run/postgresql -p ${s##*.}; done || true"
@@ -21,17 +21,11 @@ pytestmark = [pytest.mark.rack, pytest.mark.stack, pytest.mark.long]
 def engine(flow_rack: Rack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """A server, a worker, and one enrolled host; checks are looked for every few seconds."""
     environment = {
-        "PUMASI_SSH_KEY": str(flow_rack.private_key),
         "PUMASI_HEALTH_LOOK_SECONDS": "3",
         "PUMASI_HEALTH_SECONDS": "86400",
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "10",
     }
-    with Engine(tmp_path_factory.mktemp("engine"), environment) as running:
-        place = flow_rack.inventory()[HOST]
-        running.scene("found", subnet=place.address.rpartition(".")[0], rack=str(flow_rack.state))
-        running.worker()
-        running.host = running.scene("add_host", name=place.name, address=place.address)["host"]
-        enrolled(running)
+    with with_a_host(flow_rack, tmp_path_factory.mktemp("engine"), **environment) as running:
         yield running
 
 

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,21 @@ pytestmark = [pytest.mark.rack, pytest.mark.stack, pytest.mark.long]
 FINAL = {"fulfilled", "failed", "cancelled", "failed_dirty"}
 
 
-@pytest.fixture(scope="module")
-def engine(flow_rack: Rack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+@contextmanager
+def with_a_host(rack: Rack, home: Path, **environment: str) -> Iterator[Engine]:
     """A server, a worker, and one enrolled host."""
-    environment = {"PUMASI_SSH_KEY": str(flow_rack.private_key)}
-    with Engine(tmp_path_factory.mktemp("engine"), environment) as running:
-        place = flow_rack.inventory()[HOST]
-        running.scene("found", subnet=place.address.rpartition(".")[0], rack=str(flow_rack.state))
+    with Engine(home, {"PUMASI_SSH_KEY": str(rack.private_key), **environment}) as running:
+        place = rack.inventory()[HOST]
+        running.scene("found", subnet=place.address.rpartition(".")[0], rack=str(rack.state))
         running.worker()
         running.host = running.scene("add_host", name=place.name, address=place.address)["host"]
         enrolled(running)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def engine(flow_rack: Rack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with with_a_host(flow_rack, tmp_path_factory.mktemp("engine")) as running:
         yield running
 
 

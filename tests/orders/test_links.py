@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from catalog.audit.models import AuditEntry
 from catalog.common.errors import DomainError
 from catalog.instances import links
 from catalog.instances.errors import LinkInvalid, LinksNotTaken, LinkUnknown, StillUsed
@@ -29,14 +30,8 @@ def app(world: World) -> Plan:
     return plan
 
 
-def standing(world: World, name: str) -> ServiceInstance:
-    instance = world.built(name).instance
-    assert instance is not None
-    return ServiceInstance.objects.get(pk=instance.pk)
-
-
 def test_it_is_told_how_to_reach_what_it_uses(world: World, app: Plan) -> None:
-    database = standing(world, "loan-db")
+    database = world.standing("loan-db")
     order = world.place("loan-app", links={"DB": "loan-db"})
     assignment = world.begin(order)
     public = database.bindings.get().public
@@ -46,10 +41,13 @@ def test_it_is_told_how_to_reach_what_it_uses(world: World, app: Plan) -> None:
     }
     assert given["password"] in assignment.secrets
     assert "CLUSTER" not in assignment.values["bindings"]["DB"]
+    entry = AuditEntry.objects.get(action="binding.linked")
+    assert (entry.actor, entry.subject_id) == (world.developer.name, str(database.pk))
+    assert entry.after == {"consumer": str(order.instance_id), "alias": "DB"}
 
 
 def test_what_is_used_does_not_go_first(world: World, app: Plan) -> None:
-    database = standing(world, "loan-db")
+    database = world.standing("loan-db")
     order = world.place("loan-app", links={"DB": "loan-db", "SECOND": "loan-db"})
     world.begin(order)
     fulfilment.succeed_create(order.pk, 1, outputs={}, now=world.later(seconds=5))
@@ -66,20 +64,20 @@ def test_what_is_used_does_not_go_first(world: World, app: Plan) -> None:
 
 
 def test_the_end_of_a_lease_asks_nobody(world: World, app: Plan) -> None:
-    database = standing(world, "loan-db")
+    database = world.standing("loan-db")
     world.place("loan-app", links={"DB": "loan-db"})
     assert services.give_back(system("lease"), database, now=world.now).state == OrderState.DISPATCHED
 
 
 def test_what_is_gone_is_left_out(world: World, app: Plan) -> None:
-    database = standing(world, "loan-db")
+    database = world.standing("loan-db")
     order = world.place("loan-app", links={"DB": "loan-db"})
     world.given_back(services.give_back(system("lease"), database, now=world.now))
     assert "bindings" not in world.begin(order).values
 
 
 def test_the_approver_agrees_to_what_it_uses(world: World, app: Plan) -> None:
-    standing(world, "loan-db")
+    world.standing("loan-db")
     orders = [world.place(name, links=used).pk for name, used in (("one", {"DB": "loan-db"}), ("none", {}))]
 
     def shown() -> list[str]:
@@ -91,12 +89,18 @@ def test_the_approver_agrees_to_what_it_uses(world: World, app: Plan) -> None:
     assert (before[0] != after[0], before[1] == after[1]) == (True, True)
 
 
+def test_no_two_names_have_one_alias() -> None:
+    names = ["a" * 39 + "b", "a" * 39 + "c", "a" * 38 + "-d"]
+    assert len({links.alias_of(name) for name in names}) == 3
+    assert all(links.ALIAS.match(links.alias_of(name)) for name in names)
+
+
 @pytest.mark.parametrize(
     ("used", "refusal", "field"),
     [
         ({"db": "loan-db"}, LinkInvalid, "links.db"),
         ({"1DB": "loan-db"}, LinkInvalid, "links.1DB"),
-        ({"D" * 31: "loan-db"}, LinkInvalid, f"links.{'D' * 31}"),
+        ({"D" * 41: "loan-db"}, LinkInvalid, f"links.{'D' * 41}"),
         ({"DB": "nobody"}, LinkUnknown, "links.DB"),
         ({"DB": "pending"}, LinkUnknown, "links.DB"),
         ({"DB": "elsewhere"}, LinkUnknown, "links.DB"),
@@ -106,7 +110,7 @@ def test_the_approver_agrees_to_what_it_uses(world: World, app: Plan) -> None:
 def test_bad_links_change_nothing(
     world: World, app: Plan, used: dict[str, str], refusal: type[DomainError], field: str
 ) -> None:
-    standing(world, "loan-db")
+    world.standing("loan-db")
     world.place("pending")
     world.place("elsewhere", actor=world.stranger, project=world.other_project)
     before = holdings()
@@ -118,20 +122,20 @@ def test_bad_links_change_nothing(
 
 
 def test_a_service_that_uses_none_takes_none(world: World) -> None:
-    standing(world, "loan-db")
+    world.standing("loan-db")
     with pytest.raises(LinksNotTaken):
         world.place("loan-app", links={"DB": "loan-db"})
 
 
 def test_one_who_may_not_see_credentials_cannot_have_them_used(world: World, app: Plan) -> None:
-    database = standing(world, "loan-db")
+    database = world.standing("loan-db")
     assert list(links.usable(world.developer, database.project)) == [database]
     for stranger in (world.stranger, world.operator):
         assert list(links.usable(stranger, database.project)) == []
 
 
 def test_the_same_key_with_other_links_is_another_request(world: World, app: Plan) -> None:
-    standing(world, "loan-db")
+    world.standing("loan-db")
     asked: dict[str, Any] = {"idempotency_key": "k", "links": {"DB": "loan-db"}}
     first = world.place("loan-app", **asked)
     assert world.place("loan-app", **asked).pk == first.pk

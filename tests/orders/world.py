@@ -86,6 +86,10 @@ class World:
         order.refresh_from_db()
         return order
 
+    def standing(self, name: str = "loan-db", **kwargs: Any) -> ServiceInstance:
+        """A service that was built, as it stands."""
+        return ServiceInstance.objects.get(pk=self.built(name, **kwargs).instance_id)
+
     def operated(self, order: Order, **outputs: Any) -> None:
         """The newest attempt of an operation goes well."""
         self.begin(order)

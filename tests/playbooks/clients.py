@@ -156,8 +156,8 @@ _TITLES = """rest GET '/wp/v2/posts&_fields=title&status=publish' | sed 's/.*"re
 _PAGE = "silent\nshow-error\ninsecure\nconnect-timeout = 5\n"
 
 
-def _web(data: str) -> Client:
-    """A service behind an nginx of ours, which has a page that only the owner may read."""
+def _web(data: str, config: str = "nginx.conf", refusal: str = "not allowed|bad request") -> Client:
+    """A service behind a web server of ours, which has a page that only the owner may read."""
     return Client(
         _curl,
         write=_PAGE,
@@ -165,25 +165,16 @@ def _web(data: str) -> Client:
         ping=_PAGE,
         pong="This service works.",
         forbidden=tuple(_PAGE + each for each in _FORBIDDEN),
-        refusal="not allowed|bad request",
+        refusal=refusal,
         data=data,
-        comment="/etc/pumasi/slices/{unit}/nginx.conf",
+        comment="/etc/pumasi/slices/{unit}/" + config,
         shown="works.",
     )
 
 
 CLIENTS = {
-    "haproxy": Client(
-        _curl,
-        write=_PAGE,
-        read=_PAGE,
-        ping=_PAGE,
-        pong="This proxy works.",
-        forbidden=tuple(_PAGE + each for each in _FORBIDDEN),
-        refusal="(command|method) not allowed|invalid request|bad request",
-        data="/var/lib/pumasi/{unit}",
-        comment="/etc/pumasi/slices/{unit}/haproxy.cfg",
-        shown="works.",
+    "haproxy": _web(
+        "/var/lib/pumasi/{unit}", "haproxy.cfg", "(command|method) not allowed|invalid request|bad request"
     ),
     "jupyterhub": Client(
         _jupyterhub,

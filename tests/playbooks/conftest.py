@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.playbooks.clients import SERVICES
+from tests.playbooks.sources import Files, serving
 from tests.rack.driver import Rack
 
 HOST, OUTSIDER = "zone-a-01", "zone-b-01"
@@ -42,3 +43,12 @@ def workplace() -> Iterator[Path]:
 def slug(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
+
+
+@pytest.fixture
+def files(service_rack: Rack, tmp_path: Path) -> Iterator[Files]:
+    """A server of files that hosts reach."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    with serving(folder, f"{service_rack.subnet}.1") as server:
+        yield server

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from importlib.util import module_from_spec, spec_from_file_location
@@ -15,7 +16,7 @@ import pytest
 from tests.playbooks.conftest import HOST, OUTSIDER
 from tests.playbooks.slices import OURS, Slice, changed
 from tests.playbooks.test_lifecycle import reaches
-from tests.rack.driver import Rack
+from tests.rack.driver import PLAYBOOKS, Rack
 
 # A server that answers every request with its own name and with what it was told.
 BACKEND = """import http.server, sys
@@ -32,10 +33,16 @@ SECONDS_TO_NOTICE = 20
 
 
 @pytest.fixture(scope="module")
-def config() -> ModuleType:
-    """The module that writes the configuration."""
-    place = OURS / "haproxy/roles/haproxy/module_utils/pumasi_haproxy_config.py"
-    spec = spec_from_file_location("haproxy_config", place)
+def config() -> Iterator[ModuleType]:
+    """The module that writes the configuration, with the one of the house that it is written with."""
+    shared = "ansible.module_utils.pumasi_places"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, shared, _loaded(PLAYBOOKS / "roles/slice/module_utils/pumasi_places.py"))
+        yield _loaded(OURS / "haproxy/roles/haproxy/module_utils/pumasi_haproxy_config.py")
+
+
+def _loaded(place: Path) -> ModuleType:
+    spec = spec_from_file_location(place.stem, place)
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)

@@ -67,15 +67,6 @@ def near(tmp_path: Path) -> Iterator[Files]:
         yield files
 
 
-@pytest.fixture
-def files(service_rack: Rack, tmp_path: Path) -> Iterator[Files]:
-    """A server of files that hosts reach."""
-    folder = tmp_path / "served"
-    folder.mkdir()
-    with serving(folder, f"{service_rack.subnet}.1") as server:
-        yield server
-
-
 def ordered(folder: Path, source: str, **more: Any) -> dict[str, Any]:
     return {
         "folder": str(folder), "name": "one", "keep": [], "source": source, "sha256": "", "inner": "", "built_in": {},

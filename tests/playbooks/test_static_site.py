@@ -9,19 +9,11 @@ import pytest
 
 from tests.playbooks.conftest import HOST
 from tests.playbooks.slices import Slice, changed
-from tests.playbooks.sources import Files, serving, zipped
+from tests.playbooks.sources import Files, zipped
 from tests.playbooks.test_python_app import curl, refused
 from tests.rack.driver import Rack
 
 pytestmark = pytest.mark.rack
-
-
-@pytest.fixture
-def files(service_rack: Rack, tmp_path: Path) -> Iterator[Files]:
-    folder = tmp_path / "served"
-    folder.mkdir()
-    with serving(folder, f"{service_rack.subnet}.1") as server:
-        yield server
 
 
 @pytest.fixture

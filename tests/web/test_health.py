@@ -20,9 +20,7 @@ def world(db: Any) -> World:
 
 @pytest.fixture
 def instance(world: World) -> ServiceInstance:
-    built = world.built().instance
-    assert built is not None
-    return built
+    return world.standing()
 
 
 @pytest.fixture

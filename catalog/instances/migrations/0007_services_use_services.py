@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
                         verbose_name="ID",
                     ),
                 ),
-                ("alias", models.CharField(max_length=30)),
+                ("alias", models.CharField(max_length=40)),
                 ("created_at", models.DateTimeField()),
                 (
                     "consumer",

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 """Use a delivered web service the way its owner will: over the network, with TLS where there is, and with the real password.
 
-Reads the page that only the owner may, shows that a wrong password and none are refused, and then asks for `path`, which has to
-answer with 2xx or 3xx within `patience` seconds. Runs where the client is (the controller). Returns `problem`: "" or one of
-`unreachable`, `certificate_wrong`, `page_wrong`, `wrong_password_accepted`, `open_to_anyone`, `refusal_unclear`, `health_failed`;
-with what was seen in `detail`.
+Reads the page that only the owner may, shows that a wrong password and none are refused, and then asks for `path`, if it is
+given, which has to answer with 2xx or 3xx within `patience` seconds. Runs where the client is (the controller).
+Returns `problem`: "" or one of `unreachable`, `certificate_wrong`, `page_wrong`, `wrong_password_accepted`, `open_to_anyone`,
+`refusal_unclear`, `health_failed`; with what was seen in `detail`.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def main():
             ("open_to_anyone", MONITOR_PATH, None),
         ]
         if given["basic_auth"]:
-            refusals.append(("open_to_anyone", given["path"], None))
+            refusals.append(("open_to_anyone", given["path"] or "/", None))
         for problem, path, password in refusals:
             page = ask(path, password)
             if page[0] < 400 or MONITOR_TEXT in page[1]:
@@ -79,7 +79,8 @@ def main():
             if page[0] != 401:
                 end("refusal_unclear", page)
         deadline = time.monotonic() + given["patience"]
-        while not 200 <= (status := ask(given["path"], given["password"] if given["basic_auth"] else None)[0]) < 400:
+        own = given["password"] if given["basic_auth"] else None
+        while given["path"] and not 200 <= (status := ask(given["path"], own)[0]) < 400:
             if time.monotonic() > deadline:
                 end("health_failed", f"It is asked for {given['path']} and answers with {status}.")
             time.sleep(0.5)

@@ -10,7 +10,6 @@ Fails with `unit_invalid`, `value_refused`, `config_refused`, `not_listening` or
 from __future__ import annotations
 
 import re
-import socket
 import time
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from ansible.module_utils.pumasi_host import (
     run,
     write_file,
 )
+from ansible.module_utils.pumasi_places import is_own
 from ansible.module_utils.pumasi_traces import listening_ports
 
 TEMPLATE = "/usr/local/lib/systemd/system/pumasi-haproxy@.service"
@@ -66,17 +66,6 @@ PrivateTmp=yes
 [Install]
 WantedBy=multi-user.target
 """
-
-
-def is_own(address):
-    """Whether an address is one of this host's: only to such a one can a socket be bound."""
-    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((str(address), 0))
-        except OSError:
-            return False
-    return True
 
 
 def certify(module, pem, due):

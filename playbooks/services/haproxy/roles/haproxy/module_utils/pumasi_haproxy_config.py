@@ -9,6 +9,8 @@ import ipaddress
 import json
 import re
 
+from ansible.module_utils.pumasi_places import NoPlace, place
+
 MOST_BACKENDS = 8
 BALANCES = ("roundrobin", "leastconn", "source")
 HEALTH_PATH = re.compile(r"/[A-Za-z0-9._~%/?&=-]{0,199}", re.ASCII)
@@ -16,14 +18,9 @@ NAME = re.compile(r"[a-z0-9.-]{0,253}", re.ASCII)
 USERNAME = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
 # A $6$ hash of crypt(3): nothing in it that HAProxy's configuration would read as its own.
 CRYPTED = re.compile(r"\$6\$[A-Za-z0-9./$=]{20,150}", re.ASCII)
-# Addresses of version 6 in which one of version 4 hides; it could be any of those that are refused.
-DISGUISES = [
-    ipaddress.ip_network(each) for each in ("::/96", "::ffff:0:0/96", "64:ff9b::/32", "2001::/32", "2002::/16")
-]
-
-# Pages of the proxy itself; the first is how the delivered credentials are tried.
+# Pages of the proxy itself; the first is how the delivered credentials are tried, by the house's role for web servers.
 MONITOR_PATH = "/.pumasi/health"
-MONITOR_TEXT = "This proxy works."
+MONITOR_TEXT = "This service works."
 NO_BACKEND_TEXT = "No backend is set for this proxy."
 
 CONFIG = """# comment: {comment}
@@ -109,30 +106,16 @@ def backends(text, is_own):
     """
     found = []
     for word in text.split():
-        parts = re.fullmatch(r"(?:([0-9.]+)|\[([0-9A-Fa-f:.]+)\]):([0-9]{1,5})", word, re.ASCII)
         try:
-            address, port = ipaddress.ip_address(parts[1] or parts[2]), int(parts[3])
-        except (TypeError, ValueError):
-            raise Refused("backends holds something that is not an IP address and a port.") from None
-        if not 1 <= port <= 65535:
-            raise Refused("backends holds a port that is not between 1 and 65535.")
-        if not is_ordinary(address) or is_own(address):
-            raise Refused("backends holds an address that is the host's own, local, multicast or reserved.")
+            address, port = place(word, is_own)
+        except NoPlace as error:
+            raise Refused(f"backends holds {error}.") from None
         if (address, port) in found:
             raise Refused("backends names a server twice.")
         found.append((address, port))
     if len(found) > MOST_BACKENDS:
         raise Refused(f"backends names more than {MOST_BACKENDS} servers.")
     return found
-
-
-def is_ordinary(address):
-    """Whether an address is that of one machine that may be somewhere else."""
-    if address.version == 6 and (address.is_site_local or any(address in network for network in DISGUISES)):
-        return False
-    zero = address.version == 4 and address in ipaddress.ip_network("0.0.0.0/8")
-    special = address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified
-    return not (zero or special or address.is_reserved)
 
 
 def written(address):

@@ -8,15 +8,14 @@ Fails with `unit_invalid`, `value_refused`, `page_missing`, `config_refused`, `n
 
 from __future__ import annotations
 
-import ipaddress
 import re
-import socket
 import time
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.pumasi_host import check_unit, describe_unit, is_outdated, keep_running
 from ansible.module_utils.pumasi_nginx import OPTIONS, UNIT, configuration, forward, set_up, written
+from ansible.module_utils.pumasi_places import NoPlace, is_own, place
 from ansible.module_utils.pumasi_releases import note, releases_of
 from ansible.module_utils.pumasi_traces import listening_ports
 
@@ -55,29 +54,12 @@ def refuse(module, text, code="value_refused"):
     module.fail_json(msg=text, code=code)
 
 
-def is_own(address):
-    """Whether an address is one of this host's: only to such a one can a socket be bound."""
-    with socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((str(address), 0))
-        except OSError:
-            return False
-    return True
-
-
 def behind(module):
     """Address and port that a path is handed on to, as nginx takes them; none that leads to the host itself."""
-    parts = re.fullmatch(r"(?:([0-9.]+)|\[([0-9A-Fa-f:]+)\]):([0-9]{1,5})", module.params["proxy_to"], re.ASCII)
     try:
-        address, port = ipaddress.ip_address(parts[1] or parts[2]), int(parts[3])
-    except (TypeError, ValueError):
-        refuse(module, "proxy_to is not an IP address and a port, such as 10.1.2.3:8080.")
-    hidden = address.version == 6 and (
-        address.ipv4_mapped or address.sixtofour or address.teredo or int(address) < 2**32
-    )
-    odd = address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified
-    if hidden or odd or address.is_reserved or int(address) < 2**24 or not 1 <= port <= 65535 or is_own(address):
-        refuse(module, "proxy_to is an address of the host itself, or a local, multicast or reserved one.")
+        address, port = place(module.params["proxy_to"], is_own)
+    except NoPlace as error:
+        refuse(module, f"proxy_to holds {error}; name a place such as 10.1.2.3:8080.")
     return f"{written(str(address))}:{port}"
 
 
